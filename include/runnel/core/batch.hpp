@@ -1,0 +1,163 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "runnel/core/timestamp.hpp"
+
+namespace runnel {
+
+/// What is known of a batch whatever the type of its records.
+///
+/// The records before `cursor()` have been consumed; the rest is still to be processed. `min_time()` and
+/// `max_time()` bound the times of all records; they may be wider than necessary, never narrower.
+/// Thread safety: distinct objects: safe, shared objects: unsafe.
+class batch_base {
+public:
+    virtual ~batch_base() = default;
+
+    std::size_t size() const noexcept { return size_; }
+    std::size_t cursor() const noexcept { return cursor_; }
+    std::size_t remaining() const noexcept { return size_ - cursor_; }
+    bool empty() const noexcept { return cursor_ == size_; }
+    /// Marks all records before index `i` as consumed.
+    void consume_until(std::size_t i) noexcept { cursor_ = i; }
+
+    timestamp min_time() const noexcept { return min_; }
+    timestamp max_time() const noexcept { return max_; }
+    /// Widens the bounds so that they hold [low, high].
+    void widen(timestamp low, timestamp high) noexcept {
+        min_ = std::min(min_, low);
+        max_ = std::max(max_, high);
+    }
+
+protected:
+    void reset_bounds() noexcept {
+        min_ = timestamp::max();
+        max_ = timestamp::min();
+    }
+
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+    std::size_t cursor_ = 0;
+    timestamp min_ = timestamp::max();
+    timestamp max_ = timestamp::min();
+};
+
+/// Records of one type, values and times in columns of their own; made to be cleared and filled again.
+///
+/// Appending beyond the capacity grows the columns, so a batch is never full: the limit on its size is
+/// kept by who fills it. `clear()` keeps the memory.
+/// Thread safety: distinct objects: safe, shared objects: unsafe.
+/// Complexity: append amortised O(1); swap O(1).
+template <class T>
+class batch final : public batch_base {
+    static_assert(std::is_object_v<T> && !std::is_const_v<T>, "a record type is a plain object type");
+
+public:
+    using value_type = T;
+
+    batch() = default;
+    explicit batch(std::size_t capacity) { reserve(capacity); }
+    batch(const batch& other) : batch(other.size_) {
+        for (std::size_t i = 0; i < other.size_; ++i) append_raw(other.values_[i], other.times_[i]);
+        cursor_ = other.cursor_;
+        widen(other.min_, other.max_);
+    }
+    batch(batch&& other) noexcept { swap(other); }
+    batch& operator=(batch other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~batch() override {
+        destroy(0);
+        std::allocator<T>().deallocate(values_, capacity_);
+        std::allocator<timestamp>().deallocate(times_, capacity_);
+    }
+
+    T* values() noexcept { return values_; }
+    const T* values() const noexcept { return values_; }
+    timestamp* times() noexcept { return times_; }
+    const timestamp* times() const noexcept { return times_; }
+    T& value(std::size_t i) noexcept { return values_[i]; }
+    const T& value(std::size_t i) const noexcept { return values_[i]; }
+    timestamp time(std::size_t i) const noexcept { return times_[i]; }
+
+    void append(T value, timestamp t) {
+        append_raw(std::move(value), t);
+        widen(t, t);
+    }
+    /// Appends without touching the bounds: the caller widens them for the whole run of records.
+    template <class U>
+    void append_raw(U&& value, timestamp t) {
+        if (size_ == capacity_) [[unlikely]] grow(size_ + 1);
+        std::construct_at(values_ + size_, std::forward<U>(value));
+        times_[size_] = t;
+        ++size_;
+    }
+    /// Makes room for `n` records in all; existing ones stay.
+    void reserve(std::size_t n) {
+        if (n > capacity_) grow(n);
+    }
+    std::size_t capacity() const noexcept { return capacity_; }
+    /// Appends `n` records copied from `from`, all with time `t`; bounds are left to the caller.
+    void append_copies(const T* from, std::size_t n, timestamp t) {
+        reserve(size_ + n);
+        std::uninitialized_copy_n(from, n, values_ + size_);
+        std::fill_n(times_ + size_, n, t);
+        size_ += n;
+    }
+    /// Removes the records from index `n` on.
+    void truncate(std::size_t n) noexcept {
+        destroy(n);
+        size_ = n;
+    }
+    void clear() noexcept {
+        destroy(0);
+        size_ = 0;
+        cursor_ = 0;
+        reset_bounds();
+    }
+    void swap(batch& other) noexcept {
+        std::swap(values_, other.values_);
+        std::swap(times_, other.times_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+        std::swap(cursor_, other.cursor_);
+        std::swap(min_, other.min_);
+        std::swap(max_, other.max_);
+    }
+
+private:
+    void destroy(std::size_t from) noexcept {
+        if constexpr (!std::is_trivially_destructible_v<T>) std::destroy(values_ + from, values_ + size_);
+    }
+    void grow(std::size_t wanted) {
+        const std::size_t capacity = std::max(wanted, capacity_ * 2);
+        auto free_values = [&](T* p) { std::allocator<T>().deallocate(p, capacity); };
+        auto free_times = [&](timestamp* p) { std::allocator<timestamp>().deallocate(p, capacity); };
+        std::unique_ptr<T, decltype(free_values)> values(std::allocator<T>().allocate(capacity), free_values);
+        std::unique_ptr<timestamp, decltype(free_times)> times(std::allocator<timestamp>().allocate(capacity),
+                                                               free_times);
+        if (size_ != 0) {
+            std::uninitialized_move_n(values_, size_, values.get());
+            std::copy_n(times_, size_, times.get());
+        }
+        destroy(0);
+        std::allocator<T>().deallocate(values_, capacity_);
+        std::allocator<timestamp>().deallocate(times_, capacity_);
+        values_ = values.release();
+        times_ = times.release();
+        capacity_ = capacity;
+    }
+
+    T* values_ = nullptr;
+    timestamp* times_ = nullptr;
+};
+
+}  // namespace runnel

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+
+#include "runnel/checkpoint/snapshot.hpp"
+#include "runnel/core/batch.hpp"
+#include "runnel/core/clock.hpp"
+#include "runnel/core/output.hpp"
+
+namespace runnel {
+
+/// What an operator instance learns when it is opened. Valid as long as the instance lives.
+struct operator_context {
+    std::string name;
+    std::size_t subtask = 0;
+    std::size_t parallelism = 1;
+    /// Key groups of the job in all, and those whose keys come to this subtask.
+    std::size_t key_groups = 128;
+    key_group_range mine{0, 128};
+    const runnel::clock* clock = nullptr;
+    /// Count of late records that were dropped; the operator adds to it.
+    std::uint64_t* late_dropped = nullptr;
+};
+
+// The operator contract. An operator is a copyable class; each subtask works on a copy of its own, by one
+// thread at a time. It names its types and has, of the members below, those that it needs:
+//
+//   using input_type = In;
+//   using output_type = Out;
+//   using side_types = std::tuple<L...>;            further outputs; left out: none
+//
+//   void open(const operator_context&, output<L>&... sides);
+//
+//   progress process(batch<In>&, output<Out>&);     batch by batch: consume from the cursor on; `blocked` when
+//                                                   the output is not ready(), to be called again; or
+//   void on_record(In&&, timestamp, output<Out>&);  record by record
+//
+//   progress advance(timestamp w, output<Out>&);    event time has reached w: do all that is due. `blocked` to be
+//                                                   called again with the same w; the watermark is forwarded
+//                                                   after `done`. `timestamp::max()` is the end of the input.
+//
+//   void save(snapshot_writer&) const;              both or none. `load` comes after `open`, once, and sees the
+//   void load(snapshot_reader&);                    state that belongs to this subtask.
+//
+// `operator_stage` turns such a class into what the runtime drives.
+
+template <class Op>
+concept batch_operator = requires(Op& op, batch<typename Op::input_type>& in, output<typename Op::output_type>& out) {
+    { op.process(in, out) } -> std::same_as<progress>;
+};
+
+template <class Op>
+concept record_operator =
+    requires(Op& op, typename Op::input_type&& in, timestamp t, output<typename Op::output_type>& out) {
+        op.on_record(std::move(in), t, out);
+    };
+
+template <class Op>
+concept stateful_operator = requires(Op& op, const Op& c, snapshot_writer& w, snapshot_reader& r) {
+    c.save(w);
+    op.load(r);
+};
+
+/// The side outputs of an operator, as a tuple of record types.
+template <class Op>
+struct side_types_of {
+    using type = std::tuple<>;
+};
+template <class Op>
+    requires requires { typename Op::side_types; }
+struct side_types_of<Op> {
+    using type = typename Op::side_types;
+};
+
+}  // namespace runnel

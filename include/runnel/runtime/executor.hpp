@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace runnel {
+
+/// Something to run once on an executor. Not owned by the executor.
+class runnable {
+public:
+    virtual void run() noexcept = 0;
+
+protected:
+    ~runnable() = default;
+};
+
+/// Runs ready work on threads of its own or of the host program.
+///
+/// Each `submit` causes exactly one `run()`; runs of different runnables may overlap. May serve several jobs.
+/// Thread safety: safe.
+/// Lifetime: outlives every job that uses it, and every submitted runnable is run before it is destroyed.
+class executor {
+public:
+    virtual ~executor() = default;
+    virtual void submit(runnable& work) = 0;
+    /// How many runnables can run at once; at least 1.
+    virtual std::size_t concurrency() const noexcept = 0;
+};
+
+}  // namespace runnel

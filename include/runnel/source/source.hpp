@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runnel/core/batch.hpp"
+#include "runnel/core/clock.hpp"
+#include "runnel/core/timestamp.hpp"
+
+namespace runnel {
+
+/// What a reader says after a poll.
+struct poll_result {
+    enum class kind : unsigned char {
+        more,      ///< There may be more at once.
+        wait,      ///< Nothing now; the reader calls `reader_context::wake` when there is.
+        until,     ///< Nothing before processing time `at` (and `wake` may come earlier).
+        finished,  ///< This split has ended; it is not polled again.
+    };
+    kind what = kind::more;
+    timestamp at = timestamp::min();
+
+    static poll_result more() { return {kind::more, {}}; }
+    static poll_result wait() { return {kind::wait, {}}; }
+    static poll_result until(timestamp t) { return {kind::until, t}; }
+    static poll_result finished() { return {kind::finished, {}}; }
+};
+
+/// What the runtime offers a reader. Valid as long as the reader lives.
+struct reader_context {
+    /// Has the reader polled again; callable from any thread until the reader is destroyed.
+    std::function<void()> wake;
+    /// Reports a record that cannot be used. Returns if it is to be skipped, throws if the job is to fail.
+    /// `where` names file or peer, line and byte; `why` the cause; `raw` the bytes as they came.
+    std::function<void(std::string_view where, std::string_view why, std::string_view raw)> bad_record;
+    const runnel::clock* clock = nullptr;
+};
+
+/// Reads one split. Thread safety: unsafe; one subtask at a time uses it. Destroying it ends all reading.
+template <class T>
+class split_reader {
+public:
+    virtual ~split_reader() = default;
+    /// Appends up to `limit` records (`into.append_raw(value, {})`; event times are set by the caller unless the
+    /// source has times of its own) and says how to go on. Does not block; does not remove what is in `into`.
+    virtual poll_result poll(batch<T>& into, std::size_t limit) = 0;
+    /// All that is needed to go on after the last record that was read, as bytes of the source's own format.
+    virtual std::string position() const = 0;
+};
+
+/// A set of splits, each read on its own, in order, from a position that can be saved.
+///
+/// Derive, and hand the object to `pipeline::from`.
+/// Thread safety: `splits` and `open` are called by one thread at a time.
+/// Errors: throw `io_error` or another exception; the job ends with it.
+template <class T>
+class source {
+public:
+    using value_type = T;
+    virtual ~source() = default;
+    /// A short name for messages and `describe()`: "json_lines clicks.jsonl".
+    virtual std::string name() const = 0;
+    /// The ids of all splits, stable from run to run. Also the place to find that a file is missing.
+    virtual std::vector<std::string> splits() = 0;
+    /// Opens split `id` at its beginning, or after `*position`, which an earlier reader has returned.
+    virtual std::unique_ptr<split_reader<T>> open(const std::string& id, const std::string* position,
+                                                  const reader_context& context) = 0;
+    /// Problems of configuration, for `validate()`: one text each.
+    virtual std::vector<std::string> problems() const { return {}; }
+};
+
+}  // namespace runnel
