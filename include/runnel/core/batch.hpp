@@ -105,6 +105,9 @@ public:
         if (n > capacity_) grow(n);
     }
     std::size_t capacity() const noexcept { return capacity_; }
+    /// Records that were constructed by hand in the slots behind the last record become part of the batch.
+    /// Precondition: `size() + n <= capacity()`, times filled in.
+    void commit(std::size_t n) noexcept { size_ += n; }
     /// Appends `n` records copied from `from`, all with time `t`; bounds are left to the caller.
     void append_copies(const T* from, std::size_t n, timestamp t) {
         reserve(size_ + n);

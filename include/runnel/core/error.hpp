@@ -40,6 +40,14 @@ private:
     timestamp record_time_;
 };
 
+namespace detail {
+
+/// Rethrows the exception in flight as a job_error that names its place, unless that has been done already. Call it
+/// inside a catch block.
+[[noreturn]] void rethrow_with_place(const std::string& operator_name, std::size_t subtask, timestamp record_time);
+
+}  // namespace detail
+
 /// An outside resource (file, socket) failed: its name, the operation, the system's reason.
 class io_error : public error {
 public:

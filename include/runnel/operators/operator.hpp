@@ -9,6 +9,7 @@
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
+#include "runnel/core/metrics.hpp"
 #include "runnel/core/output.hpp"
 
 namespace runnel {
@@ -22,8 +23,8 @@ struct operator_context {
     std::size_t key_groups = 128;
     key_group_range mine{0, 128};
     const runnel::clock* clock = nullptr;
-    /// Count of late records that were dropped; the operator adds to it.
-    std::uint64_t* late_dropped = nullptr;
+    /// Counts of this instance; the operator adds to `late_dropped` and `skipped`, the rest is kept for it.
+    operator_metrics* metrics = nullptr;
 };
 
 // The operator contract. An operator is a copyable class; each subtask works on a copy of its own, by one

@@ -1,0 +1,173 @@
+#pragma once
+
+#include <array>
+#include <exception>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "runnel/core/error.hpp"
+#include "runnel/operators/operator.hpp"
+#include "runnel/operators/stage.hpp"
+
+namespace runnel {
+
+namespace detail {
+
+template <class Tuple>
+struct outputs_of;
+template <class... Ls>
+struct outputs_of<std::tuple<Ls...>> {
+    using type = std::tuple<output<Ls>...>;
+    using discards = std::tuple<discard<Ls>...>;
+};
+
+}  // namespace detail
+
+/// Drives an operator class (see operator.hpp): forwards signals, counts, names the place of failures.
+///
+/// Thread safety: unsafe; one subtask owns it.
+template <class Op>
+class operator_stage final : public stage, private receiver<typename Op::input_type> {
+    using in_type = typename Op::input_type;
+    using out_type = typename Op::output_type;
+    using sides = typename side_types_of<Op>::type;
+    static constexpr std::size_t side_count = std::tuple_size_v<sides>;
+    static_assert(batch_operator<Op> || record_operator<Op>,
+                  "an operator has process(batch<In>&, output<Out>&) or on_record(In&&, timestamp, output<Out>&)");
+
+public:
+    explicit operator_stage(Op op) : op_(std::move(op)) {
+        out_.connect(unused_, out_.batch_size());
+        [this]<std::size_t... I>(std::index_sequence<I...>) {
+            (std::get<I>(side_outs_).connect(std::get<I>(unused_sides_), 1), ...);
+        }(std::make_index_sequence<side_count>());
+    }
+
+    receiver_base& input(std::size_t) override { return *this; }
+    std::size_t outputs() const override { return 1 + side_count; }
+
+    void connect(std::size_t port, receiver_base& next, std::size_t batch_size) override {
+        if (port == 0) return out_.connect(static_cast<receiver<out_type>&>(next), batch_size);
+        for_side(port - 1, [&]<class L>(output<L>& side) {
+            side.connect(static_cast<receiver<L>&>(next), batch_size);
+            return true;
+        });
+    }
+
+    void open(const operator_context& context) override {
+        context_ = context;
+        if constexpr (requires { op_.open(context_); }) {
+            op_.open(context_);
+        } else if constexpr (side_count != 0) {
+            std::apply([&](auto&... side) { op_.open(context_, side...); }, side_outs_);
+        }
+    }
+    void save(snapshot_writer& to) const override {
+        if constexpr (stateful_operator<Op>) op_.save(to);
+    }
+    void load(snapshot_reader& from) override {
+        if constexpr (stateful_operator<Op>) op_.load(from);
+    }
+
+    Op& get() noexcept { return op_; }
+
+private:
+    progress on_batch(batch<in_type>& records) override {
+        const std::size_t before = records.cursor();
+        progress result = progress::done;
+        try {
+            if constexpr (batch_operator<Op>) {
+                result = op_.process(records, out_);
+            } else {
+                result = each_record(records);
+            }
+        } catch (...) {
+            detail::rethrow_with_place(context_.name, context_.subtask,
+                                       records.empty() ? timestamp::min() : records.time(records.cursor()));
+        }
+        if (result == progress::done) records.consume_until(records.size());
+        count(records.cursor() - before);
+        return result;
+    }
+
+    progress each_record(batch<in_type>& records) {
+        for (std::size_t i = records.cursor(); i < records.size(); ++i) {
+            records.consume_until(i);
+            if (!all_ready()) return progress::blocked;
+            op_.on_record(std::move(records.value(i)), records.time(i), out_);
+        }
+        return progress::done;
+    }
+
+    progress on_watermark(timestamp w) override {
+        if constexpr (requires { op_.advance(w, out_); }) {
+            if (step_ == 0) {
+                try {
+                    if (op_.advance(w, out_) == progress::blocked) return progress::blocked;
+                } catch (...) {
+                    detail::rethrow_with_place(context_.name, context_.subtask, w);
+                }
+            }
+        }
+        const progress p = each_output([&](auto& o) { return o.forward_watermark(w); });
+        if (p == progress::done && context_.metrics) context_.metrics->watermark.set(w.ns());
+        count(0);
+        return p;
+    }
+    progress on_activity(activity a) override {
+        return each_output([&](auto& o) { return o.forward_activity(a); });
+    }
+    progress on_barrier(checkpoint_id id) override {
+        return each_output([&](auto& o) { return o.forward_barrier(id); });
+    }
+    progress flush() override {
+        const progress p = each_output([](auto& o) { return o.flush(); });
+        count(0);
+        return p;
+    }
+
+    /// Does `f` to every output once, over as many calls as it takes; so a signal is never sent twice.
+    template <class F>
+    progress each_output(F f) {
+        if (step_ == 0) {
+            if (f(out_) == progress::blocked) return progress::blocked;
+            step_ = 1;
+        }
+        for (; step_ <= side_count; ++step_)
+            if (!for_side(step_ - 1, [&](auto& side) { return f(side) == progress::done; })) return progress::blocked;
+        step_ = 0;
+        return progress::done;
+    }
+
+    template <class F>
+    bool for_side(std::size_t index, F f) {
+        return [&]<std::size_t... I>(std::index_sequence<I...>) {
+            bool result = true;
+            (void)((I == index && (result = f(std::get<I>(side_outs_)), true)) || ...);
+            (void)f, (void)index;
+            return result;
+        }(std::make_index_sequence<side_count>());
+    }
+
+    bool all_ready() {
+        return out_.ready() && std::apply([](auto&... side) { return (side.ready() && ...); }, side_outs_);
+    }
+
+    void count(std::size_t in) {
+        if (!context_.metrics) return;
+        if (in != 0) context_.metrics->records_in.add(in);
+        context_.metrics->records_out.set(out_.count());
+    }
+
+    Op op_;
+    operator_context context_;
+    discard<out_type> unused_;
+    typename detail::outputs_of<sides>::discards unused_sides_;
+    output<out_type> out_;
+    typename detail::outputs_of<sides>::type side_outs_;
+    /// How many outputs have got the signal that is on its way.
+    std::size_t step_ = 0;
+};
+
+}  // namespace runnel

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+
+#include "runnel/operators/operator.hpp"
+
+namespace runnel {
+
+/// One operator instance inside one subtask, whatever its types: what the runtime wires up and drives.
+///
+/// Thread safety: unsafe; one subtask owns it.
+class stage {
+public:
+    virtual ~stage() = default;
+    /// Where the records of input `port` go in; signals come in at port 0.
+    virtual receiver_base& input(std::size_t port) = 0;
+    /// Ports: 0 is the main output, the rest are side outputs.
+    virtual std::size_t outputs() const = 0;
+    /// Precondition: `next` takes the record type of `port`.
+    virtual void connect(std::size_t port, receiver_base& next, std::size_t batch_size) = 0;
+    virtual void open(const operator_context& context) = 0;
+    virtual void save(snapshot_writer& to) const = 0;
+    virtual void load(snapshot_reader& from) = 0;
+};
+
+/// Takes what nobody asked for: the end of a side output without a consumer.
+template <class T>
+class discard final : public receiver<T> {
+public:
+    progress on_batch(batch<T>& records) override {
+        records.consume_until(records.size());
+        return progress::done;
+    }
+    progress on_watermark(timestamp) override { return progress::done; }
+    progress on_activity(activity) override { return progress::done; }
+    progress on_barrier(checkpoint_id) override { return progress::done; }
+    progress flush() override { return progress::done; }
+};
+
+}  // namespace runnel

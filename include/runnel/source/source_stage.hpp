@@ -1,0 +1,388 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runnel/checkpoint/snapshot.hpp"
+#include "runnel/codec/codec.hpp"
+#include "runnel/core/clock.hpp"
+#include "runnel/core/error.hpp"
+#include "runnel/core/metrics.hpp"
+#include "runnel/core/output.hpp"
+#include "runnel/core/watermark.hpp"
+#include "runnel/source/source.hpp"
+#include "runnel/source/timing.hpp"
+
+namespace runnel {
+
+/// What a source instance learns when it is opened. Valid as long as the instance lives.
+struct source_context {
+    std::string name;
+    std::size_t subtask = 0;
+    std::size_t parallelism = 1;
+    const runnel::clock* clock = nullptr;
+    std::function<void()> wake;
+    std::function<void(std::string_view where, std::string_view why, std::string_view raw)> bad_record;
+    operator_metrics* metrics = nullptr;
+};
+
+/// One subtask of a source, whatever its types: reads its splits in turn and sends records and watermarks.
+///
+/// Split number i belongs to subtask i mod parallelism.
+/// Thread safety: unsafe; one subtask owns it.
+class source_stage_base {
+public:
+    enum class state : unsigned char { progressed, blocked, waiting, finished };
+    struct outcome {
+        state what;
+        timestamp until = timestamp::max();  ///< When `waiting`: to be called again at this processing time.
+    };
+
+    virtual ~source_stage_base() = default;
+    virtual void connect(std::size_t port, receiver_base& next, std::size_t batch_size) = 0;
+    virtual void open(const source_context& context) = 0;
+    /// There may be something to read again: called before the first `step` of each run.
+    virtual void woken() = 0;
+    /// Does a bounded amount of reading, or repeats what was blocked.
+    virtual outcome step() = 0;
+    virtual progress flush() = 0;
+    /// Reads no further: the next steps send what is there and end the stream.
+    virtual void drain() = 0;
+    virtual void save(snapshot_writer& to) const = 0;
+    virtual void load(snapshot_reader& from) = 0;
+    /// Id of the split that holds event time back; empty if there is none.
+    virtual std::string held_by() const = 0;
+};
+
+/// See `source_stage_base`. `Timing` is `no_event_time` or `event_time<...>`.
+///
+/// A generator acts as if it spoke after every record: before a record at or below the current watermark, what
+/// came before is sent, and then that watermark. So which records are late does not depend on batches.
+template <class T, class Timing>
+class source_stage final : public source_stage_base {
+public:
+    source_stage(std::shared_ptr<source<T>> from, Timing timing)
+        : from_(std::move(from)), timing_(std::move(timing)), merger_(0) {}
+
+    void connect(std::size_t, receiver_base& next, std::size_t batch_size) override {
+        next_ = static_cast<receiver<T>*>(&next);
+        out_.connect(*next_, batch_size);
+    }
+
+    void open(const source_context& context) override {
+        context_ = context;
+        reader_context_ = {context.wake, context.bad_record, context.clock};
+        const std::vector<std::string> ids = from_->splits();
+        for (std::size_t i = context.subtask; i < ids.size(); i += context.parallelism)
+            splits_.push_back(split(ids[i], timing_));
+        merger_ = watermark_merger(splits_.size());
+        for (split& s : splits_) s.last_record = context.clock->now();
+    }
+
+    void woken() override {
+        for (split& s : splits_) s.resting = false;
+        if constexpr (ticks) {
+            const timestamp now = context_.clock->now();
+            for (std::size_t i = 0; i < splits_.size(); ++i) {
+                splits_[i].value = std::max(splits_[i].value, splits_[i].timing.generator.on_tick(now));
+                merger_.watermark(i, splits_[i].value);
+            }
+        }
+    }
+
+    outcome step() override {
+        if (!opened_) open_readers();
+        if (settle() == progress::blocked) {
+            was_blocked_ = true;
+            return {state::blocked, timestamp::max()};
+        }
+        if (was_blocked_ && idles()) {
+            // Time spent blocked is not the split's silence.
+            for (split& s : splits_) s.last_record = context_.clock->now();
+        }
+        was_blocked_ = false;
+        if (done_) return {state::finished, timestamp::max()};
+        if (merger_.is_finished() || draining_) {
+            end_ = true;
+            return {state::progressed, timestamp::max()};
+        }
+        return read();
+    }
+
+    progress flush() override {
+        if (settle() == progress::blocked || send_all() == progress::blocked) return progress::blocked;
+        return out_.flush();
+    }
+    void drain() override { draining_ = true; }
+
+    // Local state "splits": per split its id, whether it has finished, its watermark, the reader's position.
+    void save(snapshot_writer& to) const override {
+        for (std::size_t i = 0; i < splits_.size(); ++i) {
+            std::string& bytes = to.local("splits");
+            codec<std::string>::encode(splits_[i].id, bytes);
+            codec<bool>::encode(merger_.is_finished(i), bytes);
+            codec<std::int64_t>::encode(splits_[i].value.ns(), bytes);
+            const bool started = splits_[i].reader != nullptr;
+            codec<bool>::encode(started || splits_[i].restored, bytes);
+            codec<std::string>::encode(started ? splits_[i].reader->position() : splits_[i].position, bytes);
+        }
+        codec<std::int64_t>::encode(merger_.current().ns(), to.local("watermark"));
+    }
+    void load(snapshot_reader& from) override {
+        timestamp at = timestamp::max();
+        from.local("watermark", [&](std::string_view bytes) {
+            byte_reader in(bytes);
+            at = std::min(at, timestamp(codec<std::int64_t>::decode(in)));
+        });
+        if (at == timestamp::max()) at = timestamp::min();
+        merger_ = watermark_merger(splits_.size(), at);
+        forwarded_ = at;
+        from.local("splits", [&](std::string_view bytes) {
+            byte_reader in(bytes);
+            const std::string id = codec<std::string>::decode(in);
+            for (std::size_t i = 0; i < splits_.size(); ++i) {
+                if (splits_[i].id != id) continue;
+                const bool finished = codec<bool>::decode(in);
+                splits_[i].value = timestamp(codec<std::int64_t>::decode(in));
+                splits_[i].restored = codec<bool>::decode(in);
+                splits_[i].position = codec<std::string>::decode(in);
+                merger_.watermark(i, splits_[i].value);
+                if (finished) merger_.finish(i);
+            }
+        });
+    }
+
+    std::string held_by() const override {
+        const auto i = merger_.held_by();
+        return i ? splits_[*i].id : std::string();
+    }
+
+private:
+    struct split {
+        split(std::string name, const Timing& t) : id(std::move(name)), timing(t) {}
+        std::string id;
+        std::unique_ptr<split_reader<T>> reader;
+        Timing timing;
+        /// The generator's value: what has been promised of this split.
+        timestamp value = timestamp::min();
+        timestamp last_record = timestamp::min();
+        /// Had nothing to read; not to be polled in this run, and then not before `until` unless woken.
+        bool resting = false;
+        timestamp until = timestamp::max();
+        std::string position;
+        bool restored = false;
+    };
+
+    /// A generator with on_tick is asked at least this often.
+    static constexpr duration tick_interval = std::chrono::milliseconds(200);
+    static constexpr bool ticks = requires(Timing & t, timestamp now) { t.generator.on_tick(now); };
+    bool idles() const noexcept { return timing_.idle > duration::zero(); }
+
+    void open_readers() {
+        opened_ = true;
+        for (std::size_t i = 0; i < splits_.size(); ++i) {
+            split& s = splits_[i];
+            if (merger_.is_finished(i)) continue;
+            guarded([&] { s.reader = from_->open(s.id, s.restored ? &s.position : nullptr, reader_context_); });
+        }
+    }
+
+    template <class F>
+    void guarded(F f) {
+        try {
+            f();
+        } catch (...) {
+            detail::rethrow_with_place(context_.name, context_.subtask, timestamp::min());
+        }
+    }
+
+    /// Completes whatever is under way: a full batch; the watermark before a record that breaks its promise, then
+    /// that record and those behind it; at the end the last watermark.
+    progress settle() {
+        while (held_.remaining() != 0) {
+            if (send_all() == progress::blocked) return progress::blocked;
+            admit_held();
+        }
+        if (end_ && !done_) {
+            if (send_all() == progress::blocked) return progress::blocked;
+            if (next_->on_watermark(timestamp::max()) == progress::blocked) return progress::blocked;
+            done_ = true;
+            splits_.clear();
+            update_metrics(timestamp::max());
+        }
+        return out_.current().size() >= out_.batch_size() ? send_all() : progress::done;
+    }
+
+    /// Sends the gathered records, then the watermark if it has risen, then idleness if that has changed.
+    progress send_all() {
+        if (idle_sent_ && !merger_.is_idle()) {
+            if (next_->on_activity(activity::active) == progress::blocked) return progress::blocked;
+            idle_sent_ = false;
+        }
+        if (out_.send() == progress::blocked) return progress::blocked;
+        if (Timing::enabled && merger_.current() > forwarded_ && !merger_.is_finished()) {
+            const timestamp w = merger_.current();
+            if (next_->on_watermark(w) == progress::blocked) return progress::blocked;
+            forwarded_ = w;
+        }
+        if (merger_.is_idle() && !idle_sent_) {
+            if (next_->on_activity(activity::idle) == progress::blocked) return progress::blocked;
+            idle_sent_ = true;
+        }
+        update_metrics(forwarded_);
+        return progress::done;
+    }
+
+    outcome read() {
+        for (std::size_t tried = 0; tried < splits_.size(); ++tried) {
+            const std::size_t i = next_split_;
+            next_split_ = i + 1 == splits_.size() ? 0 : i + 1;
+            split& s = splits_[i];
+            if (s.resting || merger_.is_finished(i)) continue;
+            const std::size_t before = out_.current().size();
+            poll_result r;
+            guarded([&] { r = s.reader->poll(out_.current(), out_.batch_size() - before); });
+            if (out_.current().size() > before) {
+                if (idles()) s.last_record = context_.clock->now();
+                admit(i, before);
+            }
+            s.resting = r.what == poll_result::kind::wait || r.what == poll_result::kind::until;
+            s.until = r.what == poll_result::kind::until ? r.at : timestamp::max();
+            if (r.what == poll_result::kind::finished) {
+                s.reader.reset();
+                if (held_.remaining() == 0) merger_.finish(i);
+                else finish_after_held_ = true;
+            }
+            if (!s.resting) return {state::progressed, timestamp::max()};
+        }
+        return rest();
+    }
+
+    /// Nothing to read: notes idleness, and finds the earliest time at which to look again.
+    outcome rest() {
+        timestamp until = timestamp::max();
+        const timestamp now = idles() || ticks ? context_.clock->now() : timestamp::min();
+        for (std::size_t i = 0; i < splits_.size(); ++i) {
+            if (merger_.is_finished(i)) continue;
+            until = std::min(until, splits_[i].until);
+            if (!idles() || merger_.is_idle(i)) continue;
+            const timestamp silent = splits_[i].last_record + timing_.idle;
+            if (silent <= now) merger_.idle(i);
+            else until = std::min(until, silent);
+        }
+        if constexpr (ticks) until = std::min(until, now + tick_interval);
+        return {state::waiting, until};
+    }
+
+    /// Takes the records from index `from` of the current batch into event time. Those from the first one on that
+    /// needs a watermark sent ahead of it are held back.
+    void admit(std::size_t i, std::size_t from) {
+        batch<T>& b = out_.current();
+        if constexpr (!Timing::enabled) {
+            b.widen(timestamp::min(), timestamp::min());
+            (void)i, (void)from;
+        } else {
+            merger_.wake(i);
+            extract_times(splits_[i], b, from);
+            const std::size_t stop = advance_time(i, b, from, b);
+            if (stop == b.size()) return;
+            for (std::size_t k = stop; k < b.size(); ++k) held_.append_raw(std::move(b.value(k)), b.time(k));
+            held_split_ = i;
+            b.truncate(stop);
+        }
+    }
+
+    /// Goes on with what was held back, up to the next record that needs a watermark ahead of it.
+    void admit_held() {
+        if constexpr (Timing::enabled) {
+            const std::size_t from = held_.cursor();
+            const std::size_t stop = advance_time(held_split_, held_, from, out_.current());
+            for (std::size_t k = from; k < stop; ++k)
+                out_.current().append_raw(std::move(held_.value(k)), held_.time(k));
+            held_.consume_until(stop);
+        }
+        if (held_.remaining() != 0) return;
+        held_.clear();
+        if (finish_after_held_) merger_.finish(held_split_);
+        finish_after_held_ = false;
+    }
+
+    void extract_times(split& s, batch<T>& b, std::size_t from) {
+        if constexpr (!std::is_same_v<decltype(s.timing.extractor), time_of_source>) {
+            std::size_t to = from;
+            for (std::size_t k = from; k < b.size(); ++k) {
+                const std::optional<timestamp> t = s.timing.time_of(std::as_const(b.value(k)));
+                if (!t) [[unlikely]] {
+                    guarded([&] {
+                        context_.bad_record(context_.name + " " + s.id, "the record has no event time", {});
+                    });
+                    continue;
+                }
+                if (to != k) [[unlikely]] b.value(to) = std::move(b.value(k));
+                b.times()[to++] = *t;
+            }
+            b.truncate(to);
+        }
+    }
+
+    /// Runs the generator of split i over the records of `b` from `from` on; returns the index of the first record
+    /// that stands at or below a watermark which has not been sent yet, or the size.
+    std::size_t advance_time(std::size_t i, batch<T>& b, std::size_t from, batch<T>& bounded) {
+        auto& generator = splits_[i].timing.generator;
+        timestamp value = splits_[i].value;
+        timestamp merged = merger_.current();
+        timestamp low = timestamp::max();
+        timestamp high = timestamp::min();
+        const std::size_t size = b.size();
+        std::size_t k = from;
+        for (; k < size; ++k) {
+            const timestamp t = b.time(k);
+            if (t <= std::max(value, merged)) [[unlikely]] {
+                merger_.watermark(i, value);
+                merged = merger_.current();
+                if (t <= merged && merged > forwarded_) break;
+            }
+            timestamp said;
+            if constexpr (requires { generator.on_record(t); }) said = generator.on_record(t);
+            else said = generator.on_record(std::as_const(b.value(k)), t);
+            value = std::max(value, said);
+            low = std::min(low, t);
+            high = std::max(high, t);
+        }
+        splits_[i].value = value;
+        if (k == size) merger_.watermark(i, value);
+        if (k != from) bounded.widen(low, high);
+        return k;
+    }
+
+    void update_metrics(timestamp w) {
+        if (!context_.metrics) return;
+        context_.metrics->records_out.set(out_.count());
+        context_.metrics->watermark.set(w.ns());
+    }
+
+    std::shared_ptr<source<T>> from_;
+    Timing timing_;
+    source_context context_;
+    reader_context reader_context_;
+    std::vector<split> splits_;
+    watermark_merger merger_;
+    receiver<T>* next_ = nullptr;
+    output<T> out_;
+    /// Records that wait for a watermark to be sent ahead of them, and their split.
+    batch<T> held_;
+    std::size_t held_split_ = 0;
+    bool finish_after_held_ = false;
+    std::size_t next_split_ = 0;
+    timestamp forwarded_ = timestamp::min();
+    bool opened_ = false;
+    bool idle_sent_ = false;
+    bool was_blocked_ = false;
+    bool draining_ = false;
+    bool end_ = false;
+    bool done_ = false;
+};
+
+}  // namespace runnel
