@@ -1,0 +1,65 @@
+# A thin front to CMake: each target installs what it lacks (on Debian 12), builds and runs.
+# What is asked of apt-get is asked only for packages that are missing.
+
+SHELL := /bin/sh
+JOBS := $(shell nproc 2>/dev/null || echo 1)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PYTHON := python3 -B
+
+# Boost by its version: the plain name is an older one, and the two exclude each other.
+BUILD_PACKAGES := g++ cmake ninja-build ccache lld pkg-config libfmt-dev libconcurrentqueue-dev libboost1.81-dev \
+	libsimdjson-dev
+TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev
+FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
+
+.PHONY: all deps deps-build deps-test deps-fuzz demo test test-debug test-asan test-tsan fuzz bench ci clean
+
+all: deps-build
+	cmake --preset release -DRUNNEL_TESTS=OFF
+	cmake --build --preset release -j $(JOBS)
+
+deps: deps-fuzz
+
+deps-build deps-test deps-fuzz:
+	@missing=; for p in $($(shell echo $(@:deps-%=%) | tr a-z A-Z)_PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	    command -v apt-get >/dev/null || { echo "Not a Debian system. Install what corresponds to:$$missing"; exit 1; }; \
+	    echo "installing$$missing"; \
+	    $(SUDO) apt-get update -q && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends --no-remove $$missing; \
+	fi
+
+# Counts clicks that another process sends over TCP, and proves the totals.
+demo: deps-build
+	cmake --preset release -DRUNNEL_TESTS=OFF -DRUNNEL_BENCH=OFF
+	cmake --build --preset release -j $(JOBS) --target click_count click_sender
+	build/release/examples/click_demo
+
+test: deps-test
+	$(PYTHON) tests/run.py release
+
+test-debug: deps-test
+	$(PYTHON) tests/run.py debug
+
+test-asan: deps-test
+	$(PYTHON) tests/run.py asan
+
+test-tsan: deps-test
+	$(PYTHON) tests/run.py tsan
+
+fuzz: deps-fuzz
+	$(PYTHON) tests/run.py fuzz
+
+bench: deps-build
+	cmake --preset release -DRUNNEL_BENCH=ON -DRUNNEL_TESTS=OFF
+	cmake --build --preset release -j $(JOBS) --target bench
+	@failed=; for program in build/release/bench/bench_*; do \
+	    [ -x "$$program" ] || continue; echo "# $$program"; "$$program" || failed="$$failed $$program"; done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+ci: deps-fuzz
+	$(PYTHON) tests/run.py release asan tsan fuzz
+
+clean:
+	rm -rf build

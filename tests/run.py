@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Builds and tests the given presets and ends with one line, "N passed, N failed".
+
+Counted is what has run: doctest cases, the cases of the checks that print such a line themselves, and one for each
+other program (a model check, a fuzz target). A program that ends badly without naming a failed case is one failure,
+and so is a build that fails.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+JOBS = str(os.cpu_count() or 1)
+DOCTEST = re.compile(r"\[doctest\] test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed")
+COUNTED = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
+
+
+def run(command, **more):
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, **more).returncode == 0
+
+
+def count(case):
+    """Passed and failed cases of one ctest entry."""
+    good = case.get("status") == "run"
+    if case.get("status") in ("notrun", "disabled"):
+        return 0, 1
+    output = case.findtext("system-out") or ""
+    found = [(int(m[2]), int(m[3])) for m in DOCTEST.finditer(output)]
+    found += [(int(m[1]), int(m[2])) for m in COUNTED.finditer(output)]
+    if not found:
+        return (1, 0) if good else (0, 1)
+    passed, failed = sum(p for p, _ in found), sum(f for _, f in found)
+    return passed, failed if good or failed else 1
+
+
+def test(preset):
+    if not run(["cmake", "--preset", preset, "-Wno-dev"], stdout=subprocess.DEVNULL):
+        print(f"{preset}: cmake failed")
+        return 0, 1
+    started = time.monotonic()
+    if not run(["cmake", "--build", "--preset", preset, "-j", JOBS]):
+        print(f"{preset}: the build failed")
+        return 0, 1
+    built = time.monotonic()
+
+    environment = dict(os.environ)
+    environment.setdefault("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1")
+    environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+    environment.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1")
+    report = ROOT / "build" / preset / "tests.xml"
+    report.unlink(missing_ok=True)
+    command = ["ctest", "--preset", preset, "-j", JOBS, "--timeout", "900", "--output-junit", str(report),
+               "--test-output-size-passed", "10000000", "--test-output-size-failed", "10000000"]
+    # ThreadSanitizer cannot place its shadow where address space randomisation is strong.
+    if preset == "tsan" and shutil.which("setarch") and run(["setarch", "-R", "true"], stderr=subprocess.DEVNULL):
+        command = ["setarch", "-R"] + command
+    run(command, env=environment)
+    if not report.exists():
+        print(f"{preset}: ctest failed")
+        return 0, 1
+
+    passed = failed = 0
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        p, f = count(case)
+        passed += p
+        failed += f
+        note = "" if not f else "   <-- FAILED"
+        print(f"{preset:8} {case.get('name'):24} {p:6} passed {f:4} failed {float(case.get('time')):7.1f} s{note}")
+    print(f"{preset}: {passed} passed, {failed} failed "
+          f"(build {built - started:.0f} s, tests {time.monotonic() - built:.0f} s)", flush=True)
+    if passed == 0 and failed == 0:
+        print(f"{preset}: no test has run")
+        return 0, 1
+    return passed, failed
+
+
+def main():
+    results = [test(preset) for preset in sys.argv[1:] or ["release"]]
+    passed, failed = (sum(column) for column in zip(*results))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
