@@ -78,7 +78,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, required=True, help="a folder to use; it is emptied")
     parser.add_argument("--compiler", default="c++")
     arguments = parser.parse_args()
-    work = arguments.work
+    work = arguments.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     prefix = work / "prefix"
