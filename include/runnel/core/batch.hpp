@@ -28,6 +28,9 @@ public:
     /// Marks all records before index `i` as consumed.
     void consume_until(std::size_t i) noexcept { cursor_ = i; }
 
+    /// Removes all records; the memory stays.
+    virtual void reuse() noexcept = 0;
+
     timestamp min_time() const noexcept { return min_; }
     timestamp max_time() const noexcept { return max_; }
     /// Widens the bounds so that they hold [low, high].
@@ -115,6 +118,20 @@ public:
         std::fill_n(times_ + size_, n, t);
         size_ += n;
     }
+    /// Appends `n` records with time `t`, each made in place by `make(k)`, k = 0 .. n-1; bounds are left to the caller.
+    template <class Make>
+    void append_made(std::size_t n, Make&& make, timestamp t) {
+        reserve(size_ + n);
+        std::fill_n(times_ + size_, n, t);
+        if constexpr (std::is_trivially_destructible_v<T>) {
+            T* const to = values_ + size_;
+            for (std::size_t k = 0; k < n; ++k) ::new (static_cast<void*>(to + k)) T(make(k));
+            size_ += n;
+        } else {
+            // Counted one by one, so that all are destroyed if `make` throws.
+            for (std::size_t k = 0; k < n; ++k, ++size_) ::new (static_cast<void*>(values_ + size_)) T(make(k));
+        }
+    }
     /// Removes the records from index `n` on.
     void truncate(std::size_t n) noexcept {
         destroy(n);
@@ -126,6 +143,7 @@ public:
         cursor_ = 0;
         reset_bounds();
     }
+    void reuse() noexcept override { clear(); }
     void swap(batch& other) noexcept {
         std::swap(values_, other.values_);
         std::swap(times_, other.times_);
