@@ -30,13 +30,14 @@ public:
     void emit(T value, timestamp t) { current_.append(std::move(value), t); }
 
     /// True if another record may be processed; sends the batch on when it is full.
-    bool ready() { return current_.size() < limit_ || send() == progress::done; }
+    bool ready() { return (!sending_ && current_.size() < limit_) || send() == progress::done; }
 
     /// Sends what has been gathered, however little.
     progress send() {
         if (current_.empty()) return progress::done;
         const std::size_t before = current_.remaining();
-        if (next_->on_batch(current_) == progress::blocked) {
+        sending_ = next_->on_batch(current_) == progress::blocked;
+        if (sending_) {
             count_ += before - current_.remaining();
             return progress::blocked;
         }
@@ -68,6 +69,8 @@ private:
     batch<T> current_;
     std::size_t limit_;
     std::uint64_t count_ = 0;
+    /// The batch has been refused, perhaps half-way: nothing may be added until it is through.
+    bool sending_ = false;
 };
 
 }  // namespace runnel

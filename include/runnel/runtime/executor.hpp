@@ -18,7 +18,8 @@ protected:
 
 /// Runs ready work on threads of its own or of the host program.
 ///
-/// Each `submit` causes exactly one `run()`; runs of different runnables may overlap. May serve several jobs.
+/// Each `submit` causes exactly one `run()`, never inside `submit` itself; what happened before `submit` is
+/// visible in that run. Runs of different runnables may overlap. May serve several jobs.
 /// Thread safety: safe.
 /// Lifetime: outlives every job that uses it, and every submitted runnable is run before it is destroyed.
 class executor {
@@ -27,6 +28,12 @@ public:
     virtual void submit(runnable& work) = 0;
     /// How many runnables can run at once; at least 1.
     virtual std::size_t concurrency() const noexcept = 0;
+    /// Runs one piece of work on the calling thread if this executor has no threads of its own; false if it
+    /// has nothing to do. Who waits for work on such an executor (a simulated one) calls it in a loop.
+    virtual bool help() { return false; }
+    /// Runs one piece of work on the calling thread, if this executor has no threads of its own; false if it has, or
+    /// has nothing to do. Whoever waits for a job calls it in a loop.
+    virtual bool help() { return false; }
 };
 
 }  // namespace runnel

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,8 @@ public:
     virtual ~source_stage_base() = default;
     virtual void connect(std::size_t port, receiver_base& next, std::size_t batch_size) = 0;
     virtual void open(const source_context& context) = 0;
+    /// Opens the readers, after `open` and, if there is something to restore, `load`.
+    virtual void begin() = 0;
     /// There may be something to read again: called before the first `step` of each run.
     virtual void woken() = 0;
     /// Does a bounded amount of reading, or repeats what was blocked.
@@ -52,11 +55,13 @@ public:
     virtual void drain() = 0;
     virtual void save(snapshot_writer& to) const = 0;
     virtual void load(snapshot_reader& from) = 0;
-    /// Id of the split that holds event time back; empty if there is none.
-    virtual std::string held_by() const = 0;
+    /// Ids of this subtask's splits, and which of them holds event time back.
+    virtual std::vector<std::string> split_ids() const = 0;
+    virtual std::optional<std::size_t> held_by() const = 0;
+    virtual timestamp watermark() const = 0;
 };
 
-/// See `source_stage_base`. `Timing` is `no_event_time` or `event_time<...>`.
+/// See `source_stage_base`. `Timing` is `no_event_time` or `event_timing<...>`.
 ///
 /// A generator acts as if it spoke after every record: before a record at or below the current watermark, what
 /// came before is sent, and then that watermark. So which records are late does not depend on batches.
@@ -74,11 +79,20 @@ public:
     void open(const source_context& context) override {
         context_ = context;
         reader_context_ = {context.wake, context.bad_record, context.clock};
-        const std::vector<std::string> ids = from_->splits();
+        std::vector<std::string> ids;
+        guarded([&] { ids = from_->splits(); });
         for (std::size_t i = context.subtask; i < ids.size(); i += context.parallelism)
             splits_.push_back(split(ids[i], timing_));
         merger_ = watermark_merger(splits_.size());
         for (split& s : splits_) s.last_record = context.clock->now();
+    }
+
+    void begin() override {
+        for (std::size_t i = 0; i < splits_.size(); ++i) {
+            split& s = splits_[i];
+            if (merger_.is_finished(i)) continue;
+            guarded([&] { s.reader = from_->open(s.id, s.restored ? &s.position : nullptr, reader_context_); });
+        }
     }
 
     void woken() override {
@@ -93,7 +107,6 @@ public:
     }
 
     outcome step() override {
-        if (!opened_) open_readers();
         if (settle() == progress::blocked) {
             was_blocked_ = true;
             return {state::blocked, timestamp::max()};
@@ -154,10 +167,15 @@ public:
         });
     }
 
-    std::string held_by() const override {
-        const auto i = merger_.held_by();
-        return i ? splits_[*i].id : std::string();
+    std::vector<std::string> split_ids() const override {
+        std::vector<std::string> ids;
+        for (const split& s : splits_) ids.push_back(s.id);
+        return ids;
     }
+    std::optional<std::size_t> held_by() const override {
+        return Timing::enabled ? merger_.held_by() : std::nullopt;
+    }
+    timestamp watermark() const override { return merger_.current(); }
 
 private:
     struct split {
@@ -179,15 +197,6 @@ private:
     static constexpr duration tick_interval = std::chrono::milliseconds(200);
     static constexpr bool ticks = requires(Timing & t, timestamp now) { t.generator.on_tick(now); };
     bool idles() const noexcept { return timing_.idle > duration::zero(); }
-
-    void open_readers() {
-        opened_ = true;
-        for (std::size_t i = 0; i < splits_.size(); ++i) {
-            split& s = splits_[i];
-            if (merger_.is_finished(i)) continue;
-            guarded([&] { s.reader = from_->open(s.id, s.restored ? &s.position : nullptr, reader_context_); });
-        }
-    }
 
     template <class F>
     void guarded(F f) {
@@ -222,11 +231,12 @@ private:
             idle_sent_ = false;
         }
         if (out_.send() == progress::blocked) return progress::blocked;
-        if (Timing::enabled && merger_.current() > forwarded_ && !merger_.is_finished()) {
-            const timestamp w = merger_.current();
-            if (next_->on_watermark(w) == progress::blocked) return progress::blocked;
-            forwarded_ = w;
+        if (Timing::enabled && sending_ == timestamp::min() && !merger_.is_finished()) sending_ = merger_.current();
+        if (sending_ > forwarded_) {
+            if (next_->on_watermark(sending_) == progress::blocked) return progress::blocked;
+            forwarded_ = sending_;
         }
+        sending_ = timestamp::min();
         if (merger_.is_idle() && !idle_sent_) {
             if (next_->on_activity(activity::idle) == progress::blocked) return progress::blocked;
             idle_sent_ = true;
@@ -377,7 +387,8 @@ private:
     bool finish_after_held_ = false;
     std::size_t next_split_ = 0;
     timestamp forwarded_ = timestamp::min();
-    bool opened_ = false;
+    /// The watermark that is on its way and must be repeated while it is refused.
+    timestamp sending_ = timestamp::min();
     bool idle_sent_ = false;
     bool was_blocked_ = false;
     bool draining_ = false;

@@ -22,7 +22,7 @@ struct time_of_source {};
 
 /// Where a record's event time comes from, and how watermarks follow.
 template <class Extractor, class Generator>
-struct event_time {
+struct event_timing {
     static constexpr bool enabled = true;
     Extractor extractor;
     Generator generator;

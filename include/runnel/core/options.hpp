@@ -1,0 +1,37 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "runnel/core/timestamp.hpp"
+
+namespace runnel {
+
+class clock;
+class executor;
+
+/// How a job runs. None of it changes results. Use designated initialisers: `{.parallelism = 4}`.
+struct job_options {
+    /// Subtasks per operator. 1 keeps the whole graph in one chain of calls, the cheapest form per core; more cost
+    /// an exchange (some 10 ns a record) at every key_by.
+    std::size_t parallelism = 1;
+    /// Threads of the job's own executor; 0: as many as there are subtasks to run, at most the machine's.
+    std::size_t threads = 0;
+    /// Records per batch. More: less overhead per record; fewer: less memory per channel, less time until a cancel.
+    std::size_t batch_size = 512;
+    /// Batches per channel. More smooths bursts, and costs memory.
+    std::size_t channel_capacity = 8;
+    /// A part-filled batch waits no longer than this while its subtask is busy (an idle one sends at once).
+    duration flush_interval = std::chrono::milliseconds(5);
+    /// Bytes that all channels together may hold, what records point to not counted. If the settings above need
+    /// more, channels and then batches are made smaller; if even the smallest do not fit, `start` throws.
+    std::size_t memory_budget = 64 << 20;
+    /// Number of key groups, fixed for the life of the job's state; the largest useful parallelism.
+    std::size_t key_groups = 128;
+    /// The executor to run on; null: one of the job's own. Must outlive the job.
+    runnel::executor* executor = nullptr;
+    /// Where processing time comes from; null: the machine's clock. Must outlive the job.
+    runnel::clock* clock = nullptr;
+};
+
+}  // namespace runnel

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "runnel/core/batch.hpp"
+#include "runnel/core/receiver.hpp"
+
+namespace runnel {
+
+/// Gives every record and signal to several receivers. A branch that is blocked holds up the others: memory stays bounded.
+///
+/// Thread safety: unsafe; one subtask owns it.
+template <class T>
+class tee final : public receiver<T> {
+public:
+    explicit tee(std::vector<receiver<T>*> branches) : branches_(std::move(branches)) {}
+
+    progress on_batch(batch<T>& records) override {
+        for (; step_ < branches_.size(); ++step_) {
+            const bool last = step_ + 1 == branches_.size();
+            if (!last && !copy_) copy_.emplace(records);
+            if (branches_[step_]->on_batch(last ? records : *copy_) == progress::blocked) return progress::blocked;
+            if (!last) copy_.reset();
+        }
+        step_ = 0;
+        return progress::done;
+    }
+    progress on_watermark(timestamp w) override {
+        return each([&](receiver<T>& r) { return r.on_watermark(w); });
+    }
+    progress on_activity(activity a) override {
+        return each([&](receiver<T>& r) { return r.on_activity(a); });
+    }
+    progress on_barrier(checkpoint_id id) override {
+        return each([&](receiver<T>& r) { return r.on_barrier(id); });
+    }
+    progress flush() override {
+        progress all = progress::done;
+        for (receiver<T>* r : branches_)
+            if (r->flush() == progress::blocked) all = progress::blocked;
+        return all;
+    }
+
+private:
+    template <class F>
+    progress each(F f) {
+        for (; step_ < branches_.size(); ++step_)
+            if (f(*branches_[step_]) == progress::blocked) return progress::blocked;
+        step_ = 0;
+        return progress::done;
+    }
+
+    std::vector<receiver<T>*> branches_;
+    /// What the present branch gets; the last one gets the original.
+    std::optional<batch<T>> copy_;
+    std::size_t step_ = 0;
+};
+
+}  // namespace runnel

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <ranges>
+#include <type_traits>
+
+#include "runnel/sink/sink.hpp"
+
+/// What functions given to streams must look like. Each is checked at the public entry, with a text of our own, and
+/// the body behind it is not instantiated when the check fails.
+namespace runnel::detail {
+
+template <class F, class T>
+concept map_function = std::invocable<F&, T&&> && !std::is_void_v<std::invoke_result_t<F&, T&&>>;
+
+template <class F, class T>
+concept predicate_function =
+    std::invocable<F&, const T&> && std::convertible_to<std::invoke_result_t<F&, const T&>, bool>;
+
+template <class F, class T>
+concept peek_function = std::invocable<F&, const T&>;
+
+template <class F, class T>
+concept flat_map_function =
+    std::invocable<F&, T&&> && std::ranges::input_range<std::remove_reference_t<std::invoke_result_t<F&, T&&>>&>;
+
+template <class F, class T>
+concept key_function = std::invocable<const F&, const T&> && !std::is_void_v<std::invoke_result_t<const F&, const T&>>;
+
+template <class F, class T>
+concept reduce_function = std::invocable<F&, const T&, const T&> &&
+                          std::convertible_to<std::invoke_result_t<F&, const T&, const T&>, T>;
+
+/// The record type of a class derived from sink<U>; void for others.
+template <class U>
+U sunk_by(const sink<U>*);
+void sunk_by(const void*);
+template <class S>
+using sink_type_of = decltype(sunk_by(static_cast<const S*>(nullptr)));
+
+template <class S, class T>
+concept sink_recipe = requires(const S& recipe) {
+    { recipe.template bind<T>() } -> std::convertible_to<std::shared_ptr<sink<T>>>;
+};
+
+template <class Op>
+concept operator_class = requires {
+    typename Op::input_type;
+    typename Op::output_type;
+};
+
+}  // namespace runnel::detail

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runnel/core/error.hpp"
+#include "runnel/graph/fwd.hpp"
+#include "runnel/plan/graph.hpp"
+
+namespace runnel::detail {
+
+/// The graph that a pipeline and all its streams write to.
+using shared_graph = std::shared_ptr<plan::graph>;
+
+/// An output of a node: where the records of a stream come from. A merged stream has several.
+struct origin {
+    plan::node_id node;
+    std::size_t port;
+};
+
+using by_key_function = decltype(plan::edge::by_key);
+
+/// Adds a node that is fed by `from`, over edges that place records by key if `by_key` is given.
+inline plan::node_id add_node(plan::graph& graph, const std::vector<origin>& from, plan::node n,
+                              const by_key_function& by_key = {}) {
+    const plan::node_id id = graph.add(std::move(n));
+    for (const origin& o : from) graph.edges.push_back({o.node, o.port, id, 0, by_key});
+    return id;
+}
+
+/// A node that runs `op`.
+template <class Op>
+plan::node operator_node(std::string kind, Op op) {
+    plan::node n;
+    n.kind = std::move(kind);
+    n.stateful = stateful_operator<Op>;
+    if constexpr (requires { Op::needs_event_time; }) n.needs_event_time = Op::needs_event_time;
+    n.outputs.push_back(&plan::record_type_of<typename Op::output_type>());
+    using sides = typename side_types_of<Op>::type;
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (n.outputs.push_back(&plan::record_type_of<std::tuple_element_t<I, sides>>()), ...);
+    }(std::make_index_sequence<std::tuple_size_v<sides>>());
+    n.make_stage = [op = std::move(op)](const std::function<void()>&) -> std::unique_ptr<stage> {
+        return std::make_unique<operator_stage<Op>>(op);
+    };
+    return n;
+}
+
+inline void rename(plan::graph& graph, plan::node_id id, const std::string& name) {
+    graph.nodes[id].name = name;
+    graph.nodes[id].named = true;
+}
+
+/// The stream, or the tuple of streams, that comes out of node `id`, which runs an Op.
+template <class Op>
+auto streams_of(const shared_graph& graph, plan::node_id id) {
+    using sides = typename side_types_of<Op>::type;
+    if constexpr (std::tuple_size_v<sides> == 0) {
+        return stream<typename Op::output_type>(graph, {{id, 0}});
+    } else {
+        return [&]<std::size_t... I>(std::index_sequence<I...>) {
+            return std::tuple(stream<typename Op::output_type>(graph, {{id, 0}}),
+                              stream<std::tuple_element_t<I, sides>>(graph, {{id, I + 1}})...);
+        }(std::make_index_sequence<std::tuple_size_v<sides>>());
+    }
+}
+
+}  // namespace runnel::detail
+
+namespace runnel {
+
+/// A sink in a pipeline that is being written.
+class sink_node {
+public:
+    sink_node(detail::shared_graph graph, plan::node_id id) : graph_(std::move(graph)), id_(id) {}
+    /// Names the sink, for messages and metrics.
+    sink_node named(const std::string& name) const {
+        detail::rename(*graph_, id_, name);
+        return *this;
+    }
+
+private:
+    detail::shared_graph graph_;
+    plan::node_id id_;
+};
+
+}  // namespace runnel

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "runnel/graph/origin.hpp"
+#include "runnel/graph/stream.hpp"
+#include "runnel/runtime/job.hpp"
+#include "runnel/source/source_stage.hpp"
+#include "runnel/source/timing.hpp"
+#include "runnel/source/watermarks.hpp"
+
+namespace runnel {
+
+/// The stream that comes out of a source: the place to set event time and what happens to unusable records.
+template <class T>
+class source_stream : public stream<T> {
+public:
+    source_stream(detail::shared_graph graph, plan::node_id id, std::shared_ptr<source<T>> from)
+        : stream<T>(std::move(graph), {{id, 0}}), id_(id), source_(std::move(from)) {}
+
+    /// Takes each record's event time by `extract` (a member or a function; timestamp, std::optional<timestamp> or a
+    /// system_clock time_point) and has watermarks follow by `strategy`, split by split:
+    /// `monotonous()`, `bounded_out_of_orderness(5s)`, `punctuated(f)`, ...
+    template <class Extract, class Generator>
+    source_stream event_time(Extract extract, watermark_strategy<Generator> strategy) const {
+        static_assert(time_extractor<Extract, T>,
+                      "event_time: the first argument must take the record as const T& and return its time: a timestamp, "
+                      "std::optional<timestamp> or a system_clock time_point");
+        if constexpr (time_extractor<Extract, T>) set_timing(std::move(extract), std::move(strategy));
+        return *this;
+    }
+    /// The same for a source whose records come with times of their own.
+    template <class Generator>
+    source_stream event_time(watermark_strategy<Generator> strategy) const {
+        set_timing(time_of_source{}, std::move(strategy));
+        return *this;
+    }
+
+    /// What happens to a record that cannot be decoded or has no time: `fail` (default) ends the job, `skip` leaves it
+    /// out, counts it, and shows it in the status.
+    source_stream on_error(runnel::on_error policy) const {
+        node().bad_records = policy;
+        return *this;
+    }
+
+    source_stream named(const std::string& name) const {
+        detail::rename(*this->graph_, id_, name);
+        return *this;
+    }
+
+private:
+    plan::node& node() const { return this->graph_->nodes[id_]; }
+
+    template <class Extract, class Generator>
+    void set_timing(Extract extract, watermark_strategy<Generator> strategy) const {
+        using timing = event_timing<Extract, Generator>;
+        for (const std::string& p : strategy.problems()) node().problems.push_back(p);
+        node().gives_event_time = true;
+        node().make_source = [from = source_, t = timing{std::move(extract), strategy.generator, strategy.idle}] {
+            return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T, timing>>(from, t));
+        };
+    }
+
+    plan::node_id id_;
+    std::shared_ptr<source<T>> source_;
+};
+
+/// A dataflow program: sources, what is done to their records, and sinks. Nothing runs before `start`.
+///
+/// Thread safety: distinct objects: safe, shared objects: unsafe.
+class pipeline {
+public:
+    explicit pipeline(std::string name = "pipeline") : graph_(std::make_shared<plan::graph>()) {
+        graph_->name = std::move(name);
+    }
+
+    /// Begins a stream with the records of `from`: an object derived from `source<T>`, or a shared_ptr to one.
+    template <class S>
+    auto from(S from) {
+        if constexpr (requires { typename S::element_type; }) {
+            return add(std::shared_ptr<source<typename S::element_type::value_type>>(std::move(from)));
+        } else {
+            return add(std::shared_ptr<source<typename S::value_type>>(std::make_shared<S>(std::move(from))));
+        }
+    }
+
+    /// All problems of the graph, in words; empty if it can run. `start` throws them as one `graph_error`.
+    std::vector<std::string> validate(std::size_t parallelism = 1) const { return graph_->validate(parallelism); }
+    /// The operators, one a line: kind, parallelism, inputs, and how records get there.
+    std::string describe(std::size_t parallelism = 1) const { return graph_->describe(parallelism); }
+    /// The same as a picture, in Graphviz's DOT language.
+    std::string dot(std::size_t parallelism = 1) const { return graph_->dot(parallelism); }
+
+    /// Starts the graph; the pipeline is used up. Throws `graph_error` before any thread or file is touched.
+    job start(const job_options& options = {}) && { return job::start(std::move(*graph_), options); }
+
+private:
+    template <class T>
+    source_stream<T> add(std::shared_ptr<source<T>> from) {
+        plan::node n;
+        n.kind = "source";
+        n.detail = from->name();
+        n.problems = from->problems();
+        n.outputs.push_back(&plan::record_type_of<T>());
+        n.make_source = [from] {
+            return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T, no_event_time>>(from, no_event_time{}));
+        };
+        const plan::node_id id = graph_->add(std::move(n));
+        return source_stream<T>(graph_, id, std::move(from));
+    }
+
+    detail::shared_graph graph_;
+};
+
+}  // namespace runnel

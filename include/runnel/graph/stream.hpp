@@ -1,0 +1,268 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "runnel/graph/checks.hpp"
+#include "runnel/graph/fwd.hpp"
+#include "runnel/graph/keyed_stream.hpp"
+#include "runnel/graph/origin.hpp"
+#include "runnel/operators/kernel.hpp"
+#include "runnel/operators/split.hpp"
+#include "runnel/sink/sink_stage.hpp"
+
+namespace runnel {
+
+/// A stream of records of type T in a pipeline that is being written.
+///
+/// Stateless steps written one behind the other in one expression are fused into one pass over each batch. A stream
+/// that is kept in a variable and used from there stands for itself: its steps run once, for all its uses.
+/// Thread safety: distinct objects: safe if of different pipelines, shared objects: unsafe.
+template <class T, class Chain>
+class stream {
+    static constexpr std::size_t step_count = std::tuple_size_v<typename Chain::steps>;
+
+public:
+    using value_type = T;
+
+    stream(detail::shared_graph graph, std::vector<detail::origin> from, typename Chain::steps steps = {},
+           std::vector<std::string> names = {})
+        : graph_(std::move(graph)),
+          from_(std::move(from)),
+          steps_(std::move(steps)),
+          names_(std::move(names)),
+          lowered_(std::make_shared<std::vector<detail::origin>>()) {}
+
+    /// Replaces each record by `f(record)`. `f` takes T, const T& or T&&. Time and order stay.
+    template <class F>
+    auto map(F f) && {
+        static_assert(detail::map_function<F, T>,
+                      "map: the function must take the stream's record (T, const T& or T&&) and return the new record");
+        if constexpr (detail::map_function<F, T>) return std::move(*this).with(map_step<F>{std::move(f)});
+        else return std::move(*this);
+    }
+    template <class F>
+    auto map(F f) const& {
+        return materialized().map(std::move(f));
+    }
+
+    /// Keeps the records for which `f(record)` is true. `f` takes const T&.
+    template <class F>
+    auto filter(F f) && {
+        static_assert(detail::predicate_function<F, T>,
+                      "filter: the function must take the stream's record as const T& and return bool");
+        if constexpr (detail::predicate_function<F, T>) return std::move(*this).with(filter_step<F>{std::move(f)});
+        else return std::move(*this);
+    }
+    template <class F>
+    auto filter(F f) const& {
+        return materialized().filter(std::move(f));
+    }
+
+    /// Replaces each record by the elements of the range that `f(record)` returns, in their order, at its time.
+    template <class F>
+    auto flat_map(F f) && {
+        static_assert(detail::flat_map_function<F, T>,
+                      "flat_map: the function must take the stream's record (T, const T& or T&&) and return a range, "
+                      "such as std::vector<U>");
+        if constexpr (detail::flat_map_function<F, T>) return std::move(*this).with(flat_map_step<F>{std::move(f)});
+        else return std::move(*this);
+    }
+    template <class F>
+    auto flat_map(F f) const& {
+        return materialized().flat_map(std::move(f));
+    }
+
+    /// Shows each record to `f` (const T&) and passes it on.
+    template <class F>
+    auto peek(F f) && {
+        static_assert(detail::peek_function<F, T>, "peek: the function must take the stream's record as const T&");
+        if constexpr (detail::peek_function<F, T>) return std::move(*this).with(peek_step<F>{std::move(f)});
+        else return std::move(*this);
+    }
+    template <class F>
+    auto peek(F f) const& {
+        return materialized().peek(std::move(f));
+    }
+
+    /// Groups by `key(record)`: what follows works per key, and all records of a key meet in one place, in order.
+    /// A key has ==, and a codec (numbers, strings, pairs, tuples, optionals, described structs have one).
+    template <class F>
+    auto key_by(F key) const {
+        static_assert(detail::key_function<F, T>,
+                      "key_by: the function must take the stream's record as const T& and return its key; a pointer to a "
+                      "member will do");
+        if constexpr (detail::key_function<F, T>) {
+            using K = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
+            static_assert(encodable<K>,
+                          "key_by: the key type has no codec. Describe it with BOOST_DESCRIBE_STRUCT, or specialise "
+                          "runnel::codec for it");
+            static_assert(std::equality_comparable<K>, "key_by: the key type has no operator==");
+            return keyed_stream<K, T, detail::key_of<F, T>>(graph_, origins(), detail::key_of<F, T>{std::move(key)});
+        } else {
+            return materialized();
+        }
+    }
+
+    /// All records of this stream and of `other`, in no order between the two.
+    template <class OtherChain>
+    stream<T> merge(const stream<T, OtherChain>& other) const {
+        if (other.graph_ != graph_)
+            throw graph_error({"merge: the two streams belong to different pipelines. Merge streams of one pipeline."});
+        std::vector<detail::origin> both = origins();
+        for (const detail::origin& o : other.origins()) both.push_back(o);
+        return stream<T>(graph_, std::move(both));
+    }
+
+    /// Two streams: the records for which `f(record)` is true, and the rest.
+    template <class F>
+    std::pair<stream<T>, stream<T>> split(F f) const {
+        static_assert(detail::predicate_function<F, T>,
+                      "split: the function must take the stream's record as const T& and return bool");
+        if constexpr (detail::predicate_function<F, T>) {
+            const auto [main, rest] = then(split_operator<T, F>(std::move(f)), "split");
+            return {main, rest};
+        } else {
+            return {materialized(), materialized()};
+        }
+    }
+
+    /// Runs an operator of the user's own; see operator.hpp for what it consists of. Gives its output stream, or, if it
+    /// has side outputs, a tuple of the output stream and those.
+    template <class Op>
+    auto then(Op op, std::string kind = "operator") const {
+        static_assert(detail::operator_class<Op>, "then: the operator must name its input_type and its output_type");
+        if constexpr (detail::operator_class<Op>) {
+            static_assert(std::is_same_v<typename Op::input_type, T>,
+                          "then: the operator's input_type is not the stream's record type");
+            return detail::streams_of<Op>(
+                graph_, detail::add_node(*graph_, origins(), detail::operator_node(std::move(kind), std::move(op))));
+        } else {
+            return materialized();
+        }
+    }
+
+    /// Ends the stream in `to`: a sink object, a shared_ptr to one, or a recipe such as `print()`.
+    /// Each use of a stream gets all its records.
+    template <class S>
+    sink_node to(S to) const {
+        using sunk = detail::sink_type_of<S>;
+        if constexpr (std::is_same_v<sunk, T>) {
+            return add_sink(std::make_shared<S>(std::move(to)));
+        } else if constexpr (std::is_convertible_v<S, std::shared_ptr<sink<T>>>) {
+            return add_sink(std::move(to));
+        } else if constexpr (detail::sink_recipe<S, T>) {
+            return add_sink(std::as_const(to).template bind<T>());
+        } else {
+            static_assert(detail::sink_recipe<S, T>,
+                          "to: needs a sink for the stream's record type: an object derived from runnel::sink<T>, or a "
+                          "recipe such as print()");
+            return {graph_, 0};
+        }
+    }
+
+    /// Names the operator that was written last: for messages, metrics and, when there is state, to find it again.
+    stream named(std::string name) && {
+        rename(std::move(name));
+        return std::move(*this);
+    }
+    stream named(std::string name) & {
+        rename(std::move(name));
+        return *this;
+    }
+
+    operator stream<T>() const
+        requires(step_count != 0)
+    {
+        return materialized();
+    }
+
+protected:
+    template <class, class>
+    friend class stream;
+
+    template <class Step>
+    auto with(Step step) && {
+        using longer = decltype(extend<Step>(static_cast<Chain*>(nullptr)));
+        using U = typename Step::template result<T>;
+        names_.push_back(Step::kind);
+        return stream<U, longer>(std::move(graph_), std::move(from_),
+                                 std::tuple_cat(std::move(steps_), std::tuple<Step>(std::move(step))),
+                                 std::move(names_));
+    }
+    template <class Step, class In, class... Steps>
+    static chain<In, Steps..., Step> extend(chain<In, Steps...>*);
+
+    template <class In, class... Steps>
+    static kernel<In, Steps...> kernel_of(chain<In, Steps...>*);
+
+    /// Where the records come from, once the steps, if any, have become a node.
+    const std::vector<detail::origin>& origins() const {
+        if constexpr (step_count == 0) {
+            return from_;
+        } else {
+            if (lowered_->empty()) {
+                using fused = decltype(kernel_of(static_cast<Chain*>(nullptr)));
+                std::string kind;
+                for (const std::string& k : kinds()) kind += (kind.empty() ? "" : ", ") + k;
+                plan::node n = detail::operator_node(std::move(kind), fused(steps_, names_));
+                n.named = named_;
+                if (named_)
+                    for (const std::string& name : names_) n.name += (n.name.empty() ? "" : "+") + name;
+                lowered_->push_back({detail::add_node(*graph_, from_, std::move(n)), 0});
+            }
+            return *lowered_;
+        }
+    }
+    stream<T> materialized() const { return stream<T>(graph_, origins()); }
+
+    static std::vector<std::string> kinds() {
+        return []<class... Steps>(std::tuple<Steps...>*) {
+            return std::vector<std::string>{Steps::kind...};
+        }(static_cast<typename Chain::steps*>(nullptr));
+    }
+
+    void rename(std::string name) {
+        if constexpr (step_count == 0) {
+            for (const detail::origin& o : from_) detail::rename(*graph_, o.node, name);
+        } else {
+            names_.back() = std::move(name);
+            named_ = true;
+        }
+    }
+
+    sink_node add_sink(std::shared_ptr<sink<T>> to) const {
+        plan::node n;
+        n.kind = "sink";
+        n.detail = to->name();
+        n.is_sink = true;
+        n.max_parallelism = to->max_parallelism();
+        n.problems = to->problems();
+        n.make_stage = [to](std::function<void()> wake) -> std::unique_ptr<stage> {
+            return std::make_unique<sink_stage<T>>(to, std::move(wake));
+        };
+        return {graph_, detail::add_node(*graph_, origins(), std::move(n))};
+    }
+
+    detail::shared_graph graph_;
+    std::vector<detail::origin> from_;
+    typename Chain::steps steps_;
+    std::vector<std::string> names_;
+    bool named_ = false;
+    /// The node that the steps have become, shared by all copies of this stream.
+    std::shared_ptr<std::vector<detail::origin>> lowered_;
+};
+
+/// All records of several streams of one type, in no order between them.
+template <class T, class Chain, class... More>
+stream<T> merge(const stream<T, Chain>& first, const More&... more) {
+    stream<T> all = first;
+    ((all = all.merge(more)), ...);
+    return all;
+}
+
+}  // namespace runnel

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "runnel/graph/fwd.hpp"
+#include "runnel/graph/origin.hpp"
+#include "runnel/window/aggregate.hpp"
+#include "runnel/window/assigners.hpp"
+#include "runnel/window/window_operator.hpp"
+
+namespace runnel {
+
+namespace detail {
+
+template <class T, class KeyFn>
+by_key_function by_key_edges(KeyFn key);
+
+}  // namespace detail
+
+/// The place where a window sends the records that are too late for it: `.late_to(late)`.
+///
+/// A handle: make it, give it to one window, and use `stream()` after that window has got its aggregate.
+/// Thread safety: distinct objects: safe, shared objects: unsafe.
+template <class T>
+class late_output {
+public:
+    /// The late records, each with its time, the watermark it came behind, and the reason.
+    runnel::stream<late_record<T>> stream() const {
+        if (!*from_)
+            throw graph_error({"late_output: no window sends its late records here yet. Give it to a window by .late_to(...), "
+                               "and call stream() after .aggregate(...)."});
+        return (*from_)();
+    }
+    /// Has `from` called for the stream; used by windowed_stream.
+    void attach(std::function<runnel::stream<late_record<T>>()> from) const {
+        if (*from_) throw graph_error({"late_output: it is used by two windows. Make one late_output for each, and merge."});
+        *from_ = std::move(from);
+    }
+
+private:
+    std::shared_ptr<std::function<runnel::stream<late_record<T>>()>> from_ =
+        std::make_shared<std::function<runnel::stream<late_record<T>>()>>();
+};
+
+/// A keyed stream cut into windows, waiting to be told what to make of each.
+/// Thread safety: as `stream`.
+template <class K, class T, class KeyFn, class Spec>
+class windowed_stream {
+public:
+    windowed_stream(detail::shared_graph graph, std::vector<detail::origin> from, KeyFn key, Spec spec)
+        : graph_(std::move(graph)), from_(std::move(from)), key_(std::move(key)), spec_(std::move(spec)) {}
+
+    /// One result per key and window when the window closes, and again for each late record that it still accepts.
+    ///
+    /// Order: windows by end, between keys free. Checkpointed state: the accumulators of the open windows.
+    template <class Agg>
+    stream<windowed<K, result_of<bound_aggregate<T, Agg>>>> aggregate(const Agg& agg) const {
+        auto op = make_window_operator<K, T>(key_, spec_, bind_aggregate<T>(agg));
+        using Op = decltype(op);
+        plan::node n = detail::operator_node("window", std::move(op));
+        n.needs_event_time = true;
+        n.detail = spec_.text();
+        n.problems = spec_.problems();
+        const plan::node_id id = detail::add_node(*graph_, from_, std::move(n), detail::by_key_edges<T>(key_));
+        if constexpr (Spec::has_side) {
+            static_assert(std::is_same_v<typename Spec::side_type, late_output<T>>,
+                          "late_to: needs a late_output<T>, T being the stream's record type");
+            spec_.side().attach([graph = graph_, id] { return stream<late_record<T>>(graph, {{id, 1}}); });
+        }
+        return stream<typename Op::output_type>(graph_, {{id, 0}});
+    }
+
+private:
+    detail::shared_graph graph_;
+    std::vector<detail::origin> from_;
+    KeyFn key_;
+    Spec spec_;
+};
+
+}  // namespace runnel

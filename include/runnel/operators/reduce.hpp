@@ -1,0 +1,71 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "runnel/codec/codec.hpp"
+#include "runnel/operators/operator.hpp"
+#include "runnel/state/key_group.hpp"
+#include "runnel/state/table.hpp"
+
+namespace runnel {
+
+/// Keeps one record per key, `kept = f(kept, next)`, and emits it after every record; the first one passes as it is.
+///
+/// Order: kept per key. Late records: none, it knows no time. Checkpointed state: "reduced", one record per key.
+/// Complexity: O(1) a record. Memory: one record per key, for ever.
+template <class K, class T, class KeyFn, class F>
+class reduce_operator {
+public:
+    using input_type = T;
+    using output_type = T;
+
+    reduce_operator(KeyFn key_of, F f) : key_of_(std::move(key_of)), f_(std::move(f)) {}
+
+    void open(const operator_context& context) { groups_ = context.key_groups; }
+
+    void on_record(T&& value, timestamp t, output<T>& out) {
+        const K key = key_of_(std::as_const(value));
+        const std::uint64_t hash = kept_.hash(key);
+        if (T* kept = kept_.find(key, hash)) {
+            *kept = std::invoke(f_, std::as_const(*kept), std::as_const(value));
+            out.emit(*kept, t);
+        } else {
+            kept_.get_or_create_with(key, hash, [&] { return value; });
+            out.emit(std::move(value), t);
+        }
+    }
+
+    void save(snapshot_writer& to) const {
+        if constexpr (encodable<T>) {
+            kept_.for_each([&](const K& key, const T& value) {
+                std::string& bytes = to.keyed("reduced", key_group_of(key, groups_));
+                codec<K>::encode(key, bytes);
+                codec<T>::encode(value, bytes);
+            });
+        } else {
+            throw error("the state of reduce cannot be saved: its record type has no codec. Describe the type with "
+                        "BOOST_DESCRIBE_STRUCT, or specialise runnel::codec for it.");
+        }
+    }
+    void load(snapshot_reader& from) {
+        if constexpr (encodable<T>) {
+            from.keyed("reduced", [&](key_group, std::string_view bytes) {
+                byte_reader in(bytes);
+                while (!in.empty()) {
+                    const K key = codec<K>::decode(in);
+                    kept_.get_or_create_with(key, kept_.hash(key), [&] { return codec<T>::decode(in); });
+                }
+            });
+        }
+    }
+
+private:
+    KeyFn key_of_;
+    F f_;
+    table<K, T> kept_;
+    std::size_t groups_ = 128;
+};
+
+}  // namespace runnel

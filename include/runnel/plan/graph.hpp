@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <typeindex>
+#include <typeinfo>
+#include <vector>
+
+#include "runnel/exchange/sender.hpp"
+#include "runnel/exchange/tee.hpp"
+#include "runnel/operators/operator_stage.hpp"
+#include "runnel/operators/stage.hpp"
+#include "runnel/source/source_stage.hpp"
+
+/// The graph without its types: what the runtime executes and what `describe()` shows.
+namespace runnel::plan {
+
+/// What can be done with the records of one type, erased.
+struct record_type {
+    std::type_index type;
+    std::size_t size;  ///< Bytes of a record in a batch, its time included; what it points to is not.
+    std::unique_ptr<receiver_base> (*forward)(std::vector<channel*> to, std::size_t batch_size);
+    /// Null if records cannot be copied.
+    std::unique_ptr<receiver_base> (*copies)(const std::vector<receiver_base*>& to);
+};
+
+template <class T>
+const record_type& record_type_of() {
+    static const record_type type = [] {
+        record_type t{typeid(T), sizeof(T) + sizeof(timestamp),
+                      [](std::vector<channel*> to, std::size_t batch_size) -> std::unique_ptr<receiver_base> {
+                          return std::make_unique<sender<T, round_robin>>(std::move(to), round_robin{}, batch_size);
+                      },
+                      nullptr};
+        if constexpr (std::is_copy_constructible_v<T>)
+            t.copies = [](const std::vector<receiver_base*>& to) -> std::unique_ptr<receiver_base> {
+                std::vector<receiver<T>*> typed;
+                for (receiver_base* r : to) typed.push_back(static_cast<receiver<T>*>(r));
+                return std::make_unique<tee<T>>(std::move(typed));
+            };
+        return t;
+    }();
+    return type;
+}
+
+using node_id = std::size_t;
+
+/// One operator as written by the user, or a run of fused ones.
+struct node {
+    std::string kind;  ///< "source", "map, filter", "window", "sink", ...
+    std::string name;  ///< Unique; given by the user or made from kind and number.
+    bool named = false;
+    std::optional<std::size_t> parallelism;  ///< If not the job's.
+    std::size_t max_parallelism = static_cast<std::size_t>(-1);
+    bool gives_event_time = false;  ///< A source that sets it.
+    bool needs_event_time = false;
+    bool stateful = false;
+    bool is_sink = false;
+    std::string detail;  ///< Parameters in words, for `describe()`.
+    std::vector<std::string> problems;
+    std::vector<const record_type*> outputs;  ///< Port 0 is the main output.
+    /// Exactly one of the two is set. `wake` has the instance called again after it answered `blocked`.
+    std::function<std::unique_ptr<source_stage_base>()> make_source;
+    std::function<std::unique_ptr<stage>(std::function<void()> wake)> make_stage;
+    on_error bad_records = on_error::fail;  ///< For sources.
+};
+
+/// Records of one output that go to one input.
+struct edge {
+    node_id from;
+    std::size_t from_port;
+    node_id to;
+    std::size_t to_port = 0;
+    /// Makes the producing end if records are placed by key; empty: records keep their subtask, or are dealt out in batches.
+    std::function<std::unique_ptr<receiver_base>(std::vector<channel*> to, std::size_t batch_size, std::size_t key_groups)>
+        by_key;
+};
+
+/// Nodes in the order in which they were written, so that every edge leads from a lower to a higher id.
+struct graph {
+    std::string name;
+    std::vector<node> nodes;
+    std::vector<edge> edges;
+
+    node_id add(node n);
+    std::vector<const edge*> inputs_of(node_id id) const;
+    std::vector<const edge*> outputs_of(node_id id, std::size_t port) const;
+    bool has_event_time(node_id id) const;
+    /// Subtasks of a node in a job of the given parallelism.
+    std::size_t parallelism_of(node_id id, std::size_t job_parallelism) const;
+    /// True if both ends of `e` run in the same subtask, one calling the other, without a channel.
+    bool is_chained(const edge& e, std::size_t job_parallelism) const;
+    /// All problems, in words; empty if the graph can run.
+    std::vector<std::string> validate(std::size_t job_parallelism) const;
+    /// One line per operator: what it is, what feeds it and how.
+    std::string describe(std::size_t job_parallelism = 1) const;
+    /// The same in Graphviz's DOT language.
+    std::string dot(std::size_t job_parallelism = 1) const;
+};
+
+}  // namespace runnel::plan

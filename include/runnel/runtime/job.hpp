@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runnel/core/options.hpp"
+#include "runnel/plan/graph.hpp"
+#include "runnel/runtime/status.hpp"
+
+namespace runnel {
+
+namespace detail {
+class job_core;
+}
+
+/// A running graph.
+///
+/// Destroying a running job cancels it and waits until it has stopped.
+/// Thread safety: safe, except for moving and destruction.
+class job {
+public:
+    /// Starts `graph`. Throws `graph_error` with all problems before any thread or file is touched.
+    static job start(plan::graph graph, const job_options& options);
+
+    job(job&&) noexcept;
+    job& operator=(job&&) noexcept;
+    ~job();
+
+    /// Returns when all input is consumed, all windows are closed and all output is complete, or the job was
+    /// cancelled. Throws the first failure: a `job_error` with operator, subtask and record time, the cause nested in
+    /// it. May be called again. Not to be called from inside the job.
+    void wait();
+    /// Stops soon, within about the time of one batch, without closing windows. Returns at once.
+    void cancel();
+    /// Ends the sources where they are: what has been read is processed, all windows are closed. Returns at once.
+    void drain();
+    bool is_done() const;
+    /// Cost: a few loads per subtask; takes no lock that the data path takes.
+    job_status status() const;
+
+private:
+    explicit job(std::shared_ptr<detail::job_core> core);
+    std::shared_ptr<detail::job_core> core_;
+};
+
+}  // namespace runnel

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runnel/core/timestamp.hpp"
+
+namespace runnel {
+
+/// A record that could not be used: where it came from, why not, and its first bytes.
+struct bad_record {
+    std::string where;
+    std::string why;
+    std::string raw;
+};
+
+/// What one operator has done so far, over all its subtasks.
+struct operator_status {
+    std::string name;
+    std::string kind;
+    std::size_t parallelism = 1;
+    std::uint64_t records_in = 0;   ///< 0 for sources.
+    std::uint64_t records_out = 0;  ///< Main output; 0 for sinks.
+    std::uint64_t late_dropped = 0;
+    std::uint64_t skipped = 0;
+    /// Lowest watermark of its subtasks; `min` before the first, `max` when all have ended.
+    timestamp watermark = timestamp::min();
+    /// The input (operator and subtask) or split that event time waits for, and since when (processing time);
+    /// empty when finished, idle, or without event time.
+    std::string held_by;
+    timestamp held_since = timestamp::min();
+    /// Share of its input channels in use, 0 to 1; 0 if it has none.
+    double queue_fill = 0;
+    /// Shares of the time since the start. Operators in one chain share a subtask, and so these figures.
+    double busy = 0;
+    double blocked = 0;  ///< Waiting for room downstream.
+    double idle = 0;     ///< Waiting for input.
+};
+
+enum class job_state : unsigned char { running, finished, failed, cancelled };
+
+/// A picture of a job at one moment. Figures of different operators may be a batch apart.
+struct job_status {
+    std::string name;
+    job_state state = job_state::running;
+    duration running_for{0};
+    std::vector<operator_status> operators;
+    std::size_t memory_budget = 0;    ///< Bytes, as asked.
+    std::size_t memory_reserved = 0;  ///< Bytes that all channels can hold at most; never above the budget.
+    /// The latest records that were skipped, newest last; at most 16.
+    std::vector<bad_record> bad_records;
+};
+
+}  // namespace runnel

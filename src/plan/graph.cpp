@@ -1,0 +1,138 @@
+#include "runnel/plan/graph.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace runnel::plan {
+
+node_id graph::add(node n) {
+    if (n.name.empty()) {
+        std::string base = n.kind;
+        std::replace(base.begin(), base.end(), ' ', '_');
+        base.erase(std::remove(base.begin(), base.end(), ','), base.end());
+        n.name = fmt::format("{}_{}", base, nodes.size() + 1);
+    }
+    nodes.push_back(std::move(n));
+    return nodes.size() - 1;
+}
+
+std::vector<const edge*> graph::inputs_of(node_id id) const {
+    std::vector<const edge*> found;
+    for (const edge& e : edges)
+        if (e.to == id) found.push_back(&e);
+    return found;
+}
+
+std::vector<const edge*> graph::outputs_of(node_id id, std::size_t port) const {
+    std::vector<const edge*> found;
+    for (const edge& e : edges)
+        if (e.from == id && e.from_port == port) found.push_back(&e);
+    return found;
+}
+
+bool graph::has_event_time(node_id id) const {
+    if (nodes[id].make_source) return nodes[id].gives_event_time;
+    const auto inputs = inputs_of(id);
+    return !inputs.empty() &&
+           std::all_of(inputs.begin(), inputs.end(), [&](const edge* e) { return has_event_time(e->from); });
+}
+
+std::size_t graph::parallelism_of(node_id id, std::size_t job_parallelism) const {
+    return std::min(nodes[id].parallelism.value_or(job_parallelism), nodes[id].max_parallelism);
+}
+
+bool graph::is_chained(const edge& e, std::size_t job_parallelism) const {
+    const std::size_t from = parallelism_of(e.from, job_parallelism);
+    const std::size_t to = parallelism_of(e.to, job_parallelism);
+    return from == to && (!e.by_key || from == 1) && inputs_of(e.to).size() == 1;
+}
+
+std::vector<std::string> graph::validate(std::size_t job_parallelism) const {
+    std::vector<std::string> problems;
+    auto add = [&](const node& n, std::string_view what) {
+        problems.push_back(fmt::format("operator '{}' ({}): {}", n.name, n.kind, what));
+    };
+    if (job_parallelism == 0) problems.push_back("the parallelism of the job is 0. Use at least 1.");
+    if (nodes.empty()) problems.push_back("the pipeline is empty. Begin with from(source) and end with to(sink).");
+    else if (std::none_of(nodes.begin(), nodes.end(), [](const node& n) { return n.is_sink; }))
+        problems.push_back("the pipeline has no sink. End each stream with .to(sink).");
+
+    std::map<std::string, std::size_t> names;
+    for (const node& n : nodes) ++names[n.name];
+    for (const auto& [name, count] : names)
+        if (count > 1)
+            problems.push_back(fmt::format("{} operators are named '{}'. Give each a name of its own.", count, name));
+
+    for (node_id id = 0; id < nodes.size(); ++id) {
+        const node& n = nodes[id];
+        for (const std::string& p : n.problems) add(n, p);
+        if (n.parallelism == std::size_t{0}) add(n, "its parallelism is 0. Use at least 1.");
+        if (n.parallelism && *n.parallelism > n.max_parallelism)
+            add(n, fmt::format("its parallelism is {}, but it can run in {} at most.", *n.parallelism, n.max_parallelism));
+        if (n.needs_event_time && !has_event_time(id))
+            add(n, "it needs event time, but its input has none. Call .event_time(...) at every source that feeds it.");
+        if (!n.is_sink && !n.outputs.empty() && outputs_of(id, 0).empty())
+            add(n, "its output goes nowhere. Add .to(sink), or .to(null_sink()) if that is meant.");
+        for (std::size_t port = 0; port < n.outputs.size(); ++port)
+            if (outputs_of(id, port).size() > 1 && n.outputs[port]->copies == nullptr)
+                add(n, "its records go to several places, but cannot be copied. Make the type copyable.");
+    }
+    return problems;
+}
+
+namespace {
+
+std::string how(const graph& g, const edge& e, std::size_t job_parallelism) {
+    if (g.is_chained(e, job_parallelism)) return "chained";
+    if (e.by_key) return "by key";
+    const std::size_t from = g.parallelism_of(e.from, job_parallelism);
+    const std::size_t to = g.parallelism_of(e.to, job_parallelism);
+    return from == to ? "forward" : to == 1 ? "gathered" : "dealt out";
+}
+
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        if (c == '\n') {
+            out += "\\n";
+            continue;
+        }
+        out += c;
+    }
+    return out + '"';
+}
+
+}  // namespace
+
+std::string graph::describe(std::size_t job_parallelism) const {
+    std::string out = fmt::format("pipeline '{}'\n", name);
+    for (node_id id = 0; id < nodes.size(); ++id) {
+        const node& n = nodes[id];
+        out += fmt::format("  {}: {}", n.name, n.kind);
+        if (!n.detail.empty()) out += fmt::format(" ({})", n.detail);
+        out += fmt::format(" x{}", parallelism_of(id, job_parallelism));
+        for (const edge* e : inputs_of(id)) {
+            out += fmt::format("{} {}", e == inputs_of(id).front() ? " <-" : ",", nodes[e->from].name);
+            if (e->from_port != 0) out += fmt::format(" side output {}", e->from_port);
+            out += fmt::format(" [{}]", how(*this, *e, job_parallelism));
+        }
+        out += '\n';
+    }
+    return out;
+}
+
+std::string graph::dot(std::size_t job_parallelism) const {
+    std::string out = fmt::format("digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n", quoted(name));
+    for (node_id id = 0; id < nodes.size(); ++id)
+        out += fmt::format("  n{} [label={}];\n", id,
+                           quoted(fmt::format("{}\n{} x{}", nodes[id].name, nodes[id].kind,
+                                              parallelism_of(id, job_parallelism))));
+    for (const edge& e : edges)
+        out += fmt::format("  n{} -> n{} [label={}];\n", e.from, e.to, quoted(how(*this, e, job_parallelism)));
+    return out + "}\n";
+}
+
+}  // namespace runnel::plan

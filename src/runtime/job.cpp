@@ -1,0 +1,24 @@
+#include "runnel/runtime/job.hpp"
+
+#include "job_core.hpp"
+
+namespace runnel {
+
+job job::start(plan::graph graph, const job_options& options) {
+    auto core = std::make_shared<detail::job_core>(std::move(graph), options);
+    core->start();
+    return job(std::move(core));
+}
+
+job::job(std::shared_ptr<detail::job_core> core) : core_(std::move(core)) {}
+job::job(job&&) noexcept = default;
+job& job::operator=(job&&) noexcept = default;
+job::~job() = default;
+
+void job::wait() { core_->wait(); }
+void job::cancel() { core_->cancel(); }
+void job::drain() { core_->drain(); }
+bool job::is_done() const { return core_->is_done(); }
+job_status job::status() const { return core_->status(); }
+
+}  // namespace runnel

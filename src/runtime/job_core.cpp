@@ -1,0 +1,342 @@
+#include "job_core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "runnel/core/error.hpp"
+#include "runnel/core/real_clock.hpp"
+#include "runnel/runtime/pool_executor.hpp"
+#include "runnel/state/key_group.hpp"
+
+namespace runnel::detail {
+
+namespace {
+
+constexpr std::size_t smallest_capacity = 2;
+constexpr std::size_t smallest_batch = 16;
+constexpr std::size_t bad_records_kept = 16;
+constexpr std::size_t raw_bytes_kept = 200;
+
+}  // namespace
+
+job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::move(graph)), options_(options) {
+    std::vector<std::string> problems = graph_.validate(options_.parallelism);
+    if (options_.batch_size == 0) problems.push_back("batch_size is 0. Use at least 1; 256 to 1,024 suit most jobs.");
+    if (options_.channel_capacity == 0) problems.push_back("channel_capacity is 0. Use at least 1.");
+    if (options_.key_groups == 0 || options_.key_groups > 32768)
+        problems.push_back("key_groups must be 1 to 32,768; the default is 128.");
+    if (!problems.empty()) throw graph_error(std::move(problems));
+    size_channels();
+    if (options_.clock == nullptr) own_clock_ = make_real_clock();
+    clock_ = options_.clock ? options_.clock : own_clock_.get();
+}
+
+job_core::~job_core() {
+    if (was_started_) {
+        cancel();
+        try {
+            wait();
+        } catch (...) {
+            // Whoever cares has asked wait() before; a destructor can only see to it that nothing runs on.
+        }
+    }
+    own_executor_.reset();  // Joins: no thread is inside a subtask any more.
+    tasks_.clear();
+    links_.clear();
+}
+
+/// Fits the channels into the memory budget: fewer slots first, then smaller batches.
+void job_core::size_channels() {
+    std::size_t& capacity = options_.channel_capacity;
+    std::size_t& batch = options_.batch_size;
+    auto reserved = [&] {
+        std::size_t bytes = 0;
+        for (const plan::edge& e : graph_.edges) {
+            if (graph_.is_chained(e, options_.parallelism)) continue;
+            const std::size_t from = graph_.parallelism_of(e.from, options_.parallelism);
+            const std::size_t to = graph_.parallelism_of(e.to, options_.parallelism);
+            const std::size_t channels = !e.by_key && from == to ? from : from * to;
+            // In the ring, and one at each end.
+            bytes += channels * (capacity + 2) * batch * graph_.nodes[e.from].outputs[e.from_port]->size;
+        }
+        return bytes;
+    };
+    while (reserved() > options_.memory_budget && capacity > smallest_capacity) capacity /= 2;
+    while (reserved() > options_.memory_budget && batch > smallest_batch) batch = std::max(smallest_batch, batch / 2);
+    memory_reserved_ = reserved();
+    if (memory_reserved_ > options_.memory_budget)
+        throw graph_error({fmt::format("the memory budget of {} bytes is too small: the channels of this graph need at "
+                                       "least {}. Raise memory_budget, or lower the parallelism.",
+                                       options_.memory_budget, memory_reserved_)});
+}
+
+void job_core::start() {
+    started_ = clock_->now();
+    was_started_ = true;
+    build();
+    std::size_t count = 0;
+    for (const task& t : tasks_) count += t.subtasks.size();
+    {
+        std::lock_guard lock(mutex_);
+        live_ = count;
+    }
+    // Everything is opened before anything runs: by one thread, so sources and sinks need no locks for it.
+    for (task& t : tasks_) {
+        for (auto& s : t.subtasks) {
+            try {
+                if (s->source) s->source->begin();
+            } catch (...) {
+                fail(std::current_exception(), s->name, s->index);
+            }
+        }
+    }
+    for (task& t : tasks_)
+        for (auto& s : t.subtasks) s->start();
+}
+
+void job_core::build() {
+    const std::size_t p = options_.parallelism;
+    task_of_node_.resize(graph_.nodes.size());
+    metrics_.resize(graph_.nodes.size());
+    for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
+        const auto inputs = graph_.inputs_of(id);
+        if (inputs.size() == 1 && graph_.is_chained(*inputs[0], p)) {
+            task_of_node_[id] = task_of_node_[inputs[0]->from];
+        } else {
+            task_of_node_[id] = tasks_.size();
+            tasks_.emplace_back();
+        }
+        tasks_[task_of_node_[id]].nodes.push_back(id);
+        for (std::size_t i = 0; i < graph_.parallelism_of(id, p); ++i)
+            metrics_[id].push_back(std::make_unique<operator_metrics>());
+    }
+
+    std::size_t subtasks = 0;
+    for (const task& t : tasks_) subtasks += graph_.parallelism_of(t.nodes[0], p);
+    executor_ = options_.executor;
+    if (executor_ == nullptr) {
+        const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+        own_executor_ = std::make_unique<pool_executor>(options_.threads ? options_.threads : std::min(cores, subtasks));
+        executor_ = own_executor_.get();
+    }
+
+    for (task& t : tasks_)
+        for (std::size_t i = 0; i < graph_.parallelism_of(t.nodes[0], p); ++i)
+            t.subtasks.push_back(std::make_unique<subtask>(*this, *executor_, *clock_, graph_.nodes[t.nodes[0]].name, i,
+                                                           options_.flush_interval));
+    for (const plan::edge& e : graph_.edges) {
+        if (graph_.is_chained(e, p)) continue;
+        const std::size_t from = graph_.parallelism_of(e.from, p);
+        const std::size_t to = graph_.parallelism_of(e.to, p);
+        for (std::size_t i = 0; i < from; ++i)
+            for (std::size_t k = 0; k < to; ++k) {
+                if (!e.by_key && from == to && i != k) continue;
+                auto through = std::make_unique<channel>(options_.channel_capacity);
+                through->connect(*tasks_[task_of_node_[e.from]].subtasks[i], *tasks_[task_of_node_[e.to]].subtasks[k]);
+                links_.push_back({&e, i, k, std::move(through)});
+            }
+    }
+    for (std::size_t t = 0; t < tasks_.size(); ++t)
+        for (std::size_t i = 0; i < tasks_[t].subtasks.size(); ++i) build_subtask(t, i);
+}
+
+void job_core::build_subtask(std::size_t task_index, std::size_t index) {
+    task& t = tasks_[task_index];
+    subtask& s = *t.subtasks[index];
+    const std::size_t parallelism = t.subtasks.size();
+    std::vector<stage*> stage_of_node(graph_.nodes.size(), nullptr);
+    for (plan::node_id id : t.nodes) {
+        const plan::node& n = graph_.nodes[id];
+        if (n.make_source) {
+            s.source = n.make_source();
+        } else {
+            s.stages.push_back(n.make_stage([&s] { s.wake(); }));
+            stage_of_node[id] = s.stages.back().get();
+        }
+    }
+    for (plan::node_id id : t.nodes) wire_outputs(s, id, index, stage_of_node);
+
+    const plan::node_id head = t.nodes[0];
+    if (!s.source) {
+        s.gate = std::make_unique<gate>();
+        for (const link& l : links_) {
+            if (l.of->to != head || l.to != index) continue;
+            s.gate->add(*l.through, stage_of_node[head]->input(l.of->to_port));
+            s.inputs.push_back(fmt::format("{}[{}]", graph_.nodes[l.of->from].name, l.from));
+        }
+        s.gate->connect(stage_of_node[head]->input(0));
+    }
+    try {
+        for (plan::node_id id : t.nodes) {
+            const plan::node& n = graph_.nodes[id];
+            operator_metrics& m = *metrics_[id][index];
+            if (stage_of_node[id] != nullptr) {
+                stage_of_node[id]->open({n.name, index, parallelism, options_.key_groups,
+                                         range_of(index, parallelism, options_.key_groups), clock_, &m});
+            } else {
+                auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
+                    report_bad(id, where, why, raw, m);
+                };
+                s.source->open({n.name, index, parallelism, clock_, [&s] { s.wake(); }, bad, &m});
+                s.inputs = s.source->split_ids();
+            }
+        }
+    } catch (...) {
+        fail(std::current_exception(), s.name, index);
+    }
+}
+
+void job_core::wire_outputs(subtask& s, plan::node_id id, std::size_t index, std::vector<stage*>& stage_of_node) {
+    const plan::node& n = graph_.nodes[id];
+    for (std::size_t port = 0; port < n.outputs.size(); ++port) {
+        std::vector<receiver_base*> to;
+        for (const plan::edge* e : graph_.outputs_of(id, port)) {
+            if (graph_.is_chained(*e, options_.parallelism)) {
+                to.push_back(&stage_of_node[e->to]->input(e->to_port));
+                continue;
+            }
+            std::vector<channel*> channels;
+            for (const link& l : links_)
+                if (l.of == e && l.from == index) channels.push_back(l.through.get());
+            s.links.push_back(e->by_key ? e->by_key(std::move(channels), options_.batch_size, options_.key_groups)
+                                        : n.outputs[port]->forward(std::move(channels), options_.batch_size));
+            to.push_back(s.links.back().get());
+        }
+        if (to.empty()) continue;
+        if (to.size() > 1) {
+            s.links.push_back(n.outputs[port]->copies(to));
+            to = {s.links.back().get()};
+        }
+        if (s.source && stage_of_node[id] == nullptr) s.source->connect(port, *to[0], options_.batch_size);
+        else stage_of_node[id]->connect(port, *to[0], options_.batch_size);
+    }
+}
+
+void job_core::wait() {
+    std::unique_lock lock(mutex_);
+    while (live_ != 0) {
+        lock.unlock();
+        const bool helped = executor_->help();
+        lock.lock();
+        if (!helped) done_.wait(lock, [&] { return live_ == 0; });
+    }
+    if (failure_) std::rethrow_exception(failure_);
+}
+
+void job_core::cancel() {
+    {
+        std::lock_guard lock(mutex_);
+        if (state_ == job_state::running && live_ != 0) state_ = job_state::cancelled;
+    }
+    stop_all();
+}
+
+void job_core::drain() {
+    draining_.store(true, std::memory_order_relaxed);
+    for (task& t : tasks_)
+        for (auto& s : t.subtasks) s->wake();
+}
+
+bool job_core::is_done() const {
+    std::lock_guard lock(mutex_);
+    return live_ == 0;
+}
+
+void job_core::fail(std::exception_ptr cause, const std::string& operator_name, std::size_t subtask_index) noexcept {
+    try {
+        try {
+            std::rethrow_exception(cause);
+        } catch (...) {
+            rethrow_with_place(operator_name, subtask_index, timestamp::min());
+        }
+    } catch (...) {
+        cause = std::current_exception();
+    }
+    {
+        std::lock_guard lock(mutex_);
+        if (state_ != job_state::running) return stop_all();
+        state_ = job_state::failed;
+        failure_ = cause;
+    }
+    stop_all();
+}
+
+void job_core::stop_all() noexcept {
+    stopping_.store(true, std::memory_order_relaxed);
+    for (task& t : tasks_)
+        for (auto& s : t.subtasks) s->wake();
+}
+
+void job_core::subtask_done() noexcept {
+    std::lock_guard lock(mutex_);
+    if (--live_ != 0) return;
+    ended_ = clock_->now();
+    if (state_ == job_state::running) state_ = job_state::finished;
+    done_.notify_all();  // Under the lock: whoever waits may destroy this object right after.
+}
+
+void job_core::report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
+                          operator_metrics& metrics) {
+    if (graph_.nodes[id].bad_records == on_error::fail) throw decode_error(fmt::format("{}: {}", where, why));
+    metrics.skipped.add(1);
+    std::lock_guard lock(mutex_);
+    if (bad_records_.size() == bad_records_kept) bad_records_.pop_front();
+    bad_records_.push_back({std::string(where), std::string(why), std::string(raw.substr(0, raw_bytes_kept))});
+}
+
+job_status job_core::status() const {
+    job_status status;
+    status.name = graph_.name;
+    status.memory_budget = options_.memory_budget;
+    status.memory_reserved = memory_reserved_;
+    timestamp now = clock_->now();
+    {
+        std::lock_guard lock(mutex_);
+        status.state = state_;
+        if (live_ == 0) now = ended_;
+        status.bad_records.assign(bad_records_.begin(), bad_records_.end());
+    }
+    status.running_for = now - started_;
+    const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
+    for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
+        const plan::node& n = graph_.nodes[id];
+        const task& t = tasks_[task_of_node_[id]];
+        operator_status o;
+        o.name = n.name;
+        o.kind = n.kind;
+        o.parallelism = t.subtasks.size();
+        o.watermark = timestamp::max();
+        for (const auto& m : metrics_[id]) {
+            o.records_in += m->records_in.get();
+            o.records_out += m->records_out.get();
+            o.late_dropped += m->late_dropped.get();
+            o.skipped += m->skipped.get();
+            o.watermark = std::min(o.watermark, timestamp(m->watermark.get()));
+        }
+        // What holds the whole operator back holds back the lowest of its subtasks.
+        timestamp lowest = timestamp::max();
+        for (std::size_t i = 0; i < t.subtasks.size(); ++i) {
+            const subtask& s = *t.subtasks[i];
+            o.busy += static_cast<double>(s.metrics.busy.get());
+            o.blocked += static_cast<double>(s.metrics.blocked.get());
+            o.idle += static_cast<double>(s.metrics.idle.get());
+            if (t.nodes[0] == id) o.queue_fill = std::max(o.queue_fill, s.metrics.queue_fill.get());
+            const std::int64_t held = s.metrics.held_by.get();
+            const timestamp at(metrics_[id][i]->watermark.get());
+            if (held < 0 || static_cast<std::size_t>(held) >= s.inputs.size() || at >= lowest) continue;
+            lowest = at;
+            o.held_by = s.inputs[static_cast<std::size_t>(held)];
+            o.held_since = timestamp(s.metrics.held_since.get());
+        }
+        const double all = lifetime * static_cast<double>(t.subtasks.size());
+        o.busy /= all;
+        o.blocked /= all;
+        o.idle /= all;
+        status.operators.push_back(std::move(o));
+    }
+    return status;
+}
+
+}  // namespace runnel::detail

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "runnel/core/options.hpp"
+#include "runnel/exchange/channel.hpp"
+#include "runnel/plan/graph.hpp"
+#include "runnel/runtime/status.hpp"
+#include "subtask.hpp"
+
+namespace runnel::detail {
+
+/// The inside of a job: all its subtasks and channels, its state, its first failure.
+class job_core {
+public:
+    job_core(plan::graph graph, const job_options& options);
+    ~job_core();
+
+    void start();
+    void wait();
+    void cancel();
+    void drain();
+    bool is_done() const;
+    job_status status() const;
+
+    // For subtasks.
+    // Pairs with nothing: a subtask may see it a run later; the wake that follows orders it in the end.
+    bool is_stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
+    bool is_draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
+    void fail(std::exception_ptr cause, const std::string& operator_name, std::size_t subtask_index) noexcept;
+    void subtask_done() noexcept;
+
+private:
+    struct task {
+        std::vector<plan::node_id> nodes;  ///< First the head.
+        std::vector<std::unique_ptr<subtask>> subtasks;
+    };
+
+    void size_channels();
+    void build();
+    void build_subtask(std::size_t task_index, std::size_t index);
+    void wire_outputs(subtask& s, plan::node_id id, std::size_t index, std::vector<stage*>& stage_of_node);
+    void stop_all() noexcept;
+    void report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
+                    operator_metrics& metrics);
+
+    const plan::graph graph_;
+    job_options options_;
+    std::unique_ptr<runnel::clock> own_clock_;
+    std::unique_ptr<runnel::executor> own_executor_;
+    runnel::clock* clock_;
+    runnel::executor* executor_ = nullptr;
+
+    std::vector<task> tasks_;
+    std::vector<std::size_t> task_of_node_;
+    /// Per edge that needs them, in [producer][consumer] order, only those that exist.
+    struct link {
+        const plan::edge* of;
+        std::size_t from;
+        std::size_t to;
+        std::unique_ptr<channel> through;
+    };
+    std::vector<link> links_;
+    /// metrics_[node][subtask].
+    std::vector<std::vector<std::unique_ptr<operator_metrics>>> metrics_;
+    std::size_t memory_reserved_ = 0;
+
+    // Pair with nothing beyond what the wake-ups order; see is_stopping.
+    std::atomic<bool> stopping_{false};
+    std::atomic<bool> draining_{false};
+
+    mutable std::mutex mutex_;
+    std::condition_variable done_;
+    std::size_t live_ = 0;
+    job_state state_ = job_state::running;
+    std::exception_ptr failure_;
+    std::deque<bad_record> bad_records_;
+    timestamp started_;
+    timestamp ended_;
+    bool was_started_ = false;
+};
+
+}  // namespace runnel::detail

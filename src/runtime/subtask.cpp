@@ -1,0 +1,159 @@
+#include "subtask.hpp"
+
+#include "job_core.hpp"
+
+namespace runnel::detail {
+
+namespace {
+
+/// Steps (about a batch each) between two looks at the executor's other work and at the clock.
+constexpr int steps_per_run = 16;
+
+}  // namespace
+
+subtask::subtask(job_core& job, executor& on, runnel::clock& clock, std::string task_name, std::size_t subtask_index,
+                 duration flush_interval)
+    : name(std::move(task_name)),
+      index(subtask_index),
+      job_(job),
+      executor_(on),
+      clock_(clock),
+      flush_interval_(flush_interval),
+      last_flush_(clock.now()),
+      accounted_until_(last_flush_) {
+    metrics.held_by.set(-1);
+    // Counts as running until the start: what wakes it while it is being built is noted, and no thread comes near.
+    (void)state_.notify();
+    state_.begin_run();
+}
+
+void subtask::start() {
+    state_.requeue();
+    executor_.submit(*this);
+}
+
+subtask::~subtask() {
+    if (pending_call_ != 0) clock_.cancel(pending_call_);
+}
+
+void subtask::wake() noexcept {
+    if (state_.notify()) executor_.submit(*this);
+}
+
+void subtask::run() noexcept {
+    state_.begin_run();
+    const timestamp begin = clock_.now();
+    account(begin, last_ == result::blocked ? metrics.blocked : last_ == result::more ? metrics.busy : metrics.idle);
+    result r = result::finished;
+    try {
+        if (!job_.is_stopping()) r = work();
+    } catch (...) {
+        job_.fail(std::current_exception(), name, index);
+        r = result::finished;
+    }
+    const timestamp end = clock_.now();
+    account(end, metrics.busy);
+    note_watermark(end);
+    last_ = r;
+    // From here on nothing of this object may be touched once another run can have begun.
+    switch (r) {
+        case result::more:
+            state_.requeue();
+            executor_.submit(*this);
+            break;
+        case result::waiting:
+        case result::blocked:
+            if (state_.end_run()) executor_.submit(*this);
+            break;
+        case result::finished:
+            // The state stays "running": no wake can submit this subtask again.
+            release();
+            job_.subtask_done();
+            break;
+    }
+}
+
+subtask::result subtask::work() {
+    if (job_.is_draining() && !draining_) {
+        draining_ = true;
+        if (source) source->drain();
+    }
+    const timestamp now = accounted_until_;
+    if (now - last_flush_ >= flush_interval_) flushing_ = true;
+    if (flushing_) {
+        if ((source ? source->flush() : gate->flush()) == progress::blocked) return result::blocked;
+        flushing_ = false;
+        last_flush_ = now;
+    }
+    return source ? from_source() : from_gate();
+}
+
+subtask::result subtask::from_source() {
+    using state = source_stage_base::state;
+    source->woken();
+    for (int i = 0; i < steps_per_run; ++i) {
+        const auto [what, until] = source->step();
+        switch (what) {
+            case state::progressed: break;
+            case state::blocked: return result::blocked;
+            case state::finished: return result::finished;
+            case state::waiting:
+                flushing_ = true;
+                if (source->flush() == progress::blocked) return result::blocked;
+                flushing_ = false;
+                if (until != timestamp::max()) call_at(until);
+                return result::waiting;
+        }
+    }
+    return result::more;
+}
+
+subtask::result subtask::from_gate() {
+    for (int i = 0; i < steps_per_run; ++i) {
+        switch (gate->step()) {
+            case gate::state::progressed: break;
+            case gate::state::blocked: return result::blocked;
+            case gate::state::finished: return result::finished;
+            case gate::state::empty:
+                flushing_ = true;
+                if (gate->flush() == progress::blocked) return result::blocked;
+                flushing_ = false;
+                return result::waiting;
+        }
+    }
+    return result::more;
+}
+
+void subtask::account(timestamp now, gauge<std::int64_t>& share) {
+    share.add((now - accounted_until_).count());
+    accounted_until_ = now;
+}
+
+void subtask::note_watermark(timestamp now) {
+    if (!source && !gate) return;
+    if (gate) metrics.queue_fill.set(gate->fill());
+    const std::optional<std::size_t> held = source ? source->held_by() : gate->held_by();
+    metrics.held_by.set(held ? static_cast<std::int64_t>(*held) : -1);
+    const timestamp w = source ? source->watermark() : gate->watermark();
+    if (w != last_watermark_ || metrics.held_since.get() == 0) metrics.held_since.set(now.ns());
+    last_watermark_ = w;
+}
+
+void subtask::call_at(timestamp t) {
+    if (pending_call_ != 0 && pending_at_ == t) return;
+    if (pending_call_ != 0) clock_.cancel(pending_call_);
+    pending_at_ = t;
+    pending_call_ = clock_.call_at(t, [this] { wake(); });
+}
+
+/// Gives back what the subtask holds, on the thread that ran it last: files, sockets, state.
+void subtask::release() noexcept {
+    if (pending_call_ != 0) clock_.cancel(pending_call_);
+    pending_call_ = 0;
+    source.reset();
+    gate.reset();
+    stages.clear();
+    links.clear();
+}
+
+}  // namespace runnel::detail

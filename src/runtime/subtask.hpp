@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runnel/core/clock.hpp"
+#include "runnel/core/metrics.hpp"
+#include "runnel/core/wakeable.hpp"
+#include "runnel/exchange/gate.hpp"
+#include "runnel/operators/stage.hpp"
+#include "runnel/runtime/executor.hpp"
+#include "runnel/runtime/ready_state.hpp"
+#include "runnel/source/source_stage.hpp"
+
+namespace runnel::detail {
+
+class job_core;
+
+/// Where a subtask's time goes, in nanoseconds of processing time, and what holds its event time back.
+struct subtask_metrics {
+    gauge<std::int64_t> busy, blocked, idle;
+    gauge<double> queue_fill;
+    /// Index of the channel or split that event time waits for, -1 for none; since when.
+    gauge<std::int64_t> held_by;
+    gauge<std::int64_t> held_since;
+};
+
+/// One parallel instance of a chain of operators: pulls from a source or a gate, drives the chain, and gives the
+/// executor's thread back when there is nothing to do or no room.
+///
+/// Thread safety: `wake` safe; `run` is called by the executor; the rest before the start.
+class subtask final : public runnable, public wakeable {
+public:
+    subtask(job_core& job, executor& on, runnel::clock& clock, std::string name, std::size_t index, duration flush_interval);
+    ~subtask();
+
+    /// Begins to run; before this, a wake has no effect other than that there will be a run.
+    void start();
+    void wake() noexcept override;
+    void run() noexcept override;
+
+    // What it is made of, filled in while the job is built.
+    std::unique_ptr<source_stage_base> source;
+    std::unique_ptr<runnel::gate> gate;
+    std::vector<std::unique_ptr<stage>> stages;
+    std::vector<std::unique_ptr<receiver_base>> links;  ///< Senders, tees.
+    receiver_base* head = nullptr;
+
+    subtask_metrics metrics;
+    /// What the indexes in `metrics.held_by` stand for.
+    std::vector<std::string> inputs;
+    const std::string name;
+    const std::size_t index;
+
+private:
+    enum class result { more, waiting, blocked, finished };
+
+    result work();
+    result from_source();
+    result from_gate();
+    void account(timestamp now, gauge<std::int64_t>& share);
+    void note_watermark(timestamp now);
+    void call_at(timestamp t);
+    void release() noexcept;
+
+    job_core& job_;
+    executor& executor_;
+    runnel::clock& clock_;
+    const duration flush_interval_;
+    ready_state<> state_;
+    timestamp last_flush_;
+    timestamp accounted_until_;
+    timestamp last_watermark_ = timestamp::min();
+    result last_ = result::waiting;
+    bool flushing_ = false;
+    bool draining_ = false;
+    clock::call_id pending_call_ = 0;
+    timestamp pending_at_ = timestamp::max();
+};
+
+}  // namespace runnel::detail
