@@ -25,12 +25,6 @@ constexpr std::int64_t saturating_sub(std::int64_t a, std::int64_t b) noexcept {
     return b < 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
 }
 
-/// Remainder of a / b with the sign of b (b > 0), so that it is right for negative a too.
-constexpr std::int64_t floor_mod(std::int64_t a, std::int64_t b) noexcept {
-    const std::int64_t r = a % b;
-    return r < 0 ? r + b : r;
-}
-
 }  // namespace detail
 
 /// A point in time: signed nanoseconds since 1970-01-01T00:00:00Z. Negative times are ordinary.
