@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "runnel/core/error.hpp"
 
@@ -35,15 +36,40 @@ public:
         std::memcpy(&value, take(sizeof(T)).data(), sizeof(T));
         return value;
     }
+    /// The number of elements that follow, each of at least `smallest` bytes.
+    std::size_t take_size(std::size_t smallest = 1) {
+        const auto count = take_raw<std::uint32_t>();
+        if (count > rest_.size() / smallest)
+            throw decode_error("encoded value is cut off: " + std::to_string(count) + " elements expected, " +
+                               std::to_string(rest_.size()) + " bytes left");
+        return count;
+    }
+
+    /// Held while a value inside another one is decoded, so that hostile bytes cannot exhaust the stack.
+    class nested {
+    public:
+        explicit nested(byte_reader& in) : in_(in) {
+            if (in.depth_ == 256) throw decode_error("encoded value is nested deeper than 256 levels");
+            ++in.depth_;
+        }
+        nested(const nested&) = delete;
+        nested& operator=(const nested&) = delete;
+        ~nested() { --in_.depth_; }
+
+    private:
+        byte_reader& in_;
+    };
 
 private:
     std::string_view rest_;
+    int depth_ = 0;
 };
 
 /// How a type becomes bytes in state, log and exchange to disk: the one customization point. Specialise with
 ///   static void encode(const T&, std::string& out);    appends
 ///   static T decode(byte_reader& in);                  throws decode_error
-/// Equal values must encode equally: the key group of a key is computed from these bytes.
+/// Equal values must encode equally: the key group of a key is computed from these bytes. Every value takes at least
+/// one byte, so that a length can be judged by what remains. codec/binary.hpp has the codecs of standard types.
 template <class T>
 struct codec;
 
@@ -57,7 +83,10 @@ concept encodable = requires(const T& value, std::string& out, byte_reader& in) 
 template <class T>
     requires std::is_arithmetic_v<T> || std::is_enum_v<T>
 struct codec<T> {
+    static_assert(!std::is_same_v<T, long double>, "runnel: long double has padding bytes; use double");
     static void encode(T value, std::string& out) {
+        if constexpr (std::is_floating_point_v<T>)
+            if (value == 0) value = 0;  // -0.0 equals 0.0 and must not differ in its bytes.
         char bytes[sizeof(T)];
         std::memcpy(bytes, &value, sizeof(T));
         out.append(bytes, sizeof(T));
@@ -66,9 +95,25 @@ struct codec<T> {
 };
 
 template <>
+struct codec<bool> {
+    static void encode(bool value, std::string& out) { out += value ? '\1' : '\0'; }
+    static bool decode(byte_reader& in) {
+        const auto byte = in.take_raw<unsigned char>();
+        if (byte > 1) throw decode_error("encoded bool is neither 0 nor 1: the bytes are damaged or of another type");
+        return byte != 0;
+    }
+};
+
+/// The number of elements, or bytes, that follow: 32 bits.
+inline void encode_size(std::size_t size, std::string& out) {
+    if (size > UINT32_MAX) throw error("a value with 2^32 or more elements cannot be encoded");
+    codec<std::uint32_t>::encode(static_cast<std::uint32_t>(size), out);
+}
+
+template <>
 struct codec<std::string> {
     static void encode(const std::string& value, std::string& out) {
-        codec<std::uint32_t>::encode(static_cast<std::uint32_t>(value.size()), out);
+        encode_size(value.size(), out);
         out += value;
     }
     static std::string decode(byte_reader& in) { return std::string(in.take(codec<std::uint32_t>::decode(in))); }
