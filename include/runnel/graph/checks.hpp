@@ -9,29 +9,36 @@
 #include "runnel/sink/sink.hpp"
 
 /// What functions given to streams must look like. Each is checked at the public entry, with a text of our own, and
-/// the body behind it is not instantiated when the check fails.
+/// the body behind it is not instantiated when the check fails. Variables, not concepts: of a concept the compiler would
+/// add to our text its own notes on how it came to its answer, three times as long.
 namespace runnel::detail {
 
 template <class F, class T>
-concept map_function = std::invocable<F&, T&&> && !std::is_void_v<std::invoke_result_t<F&, T&&>>;
+inline constexpr bool map_function =
+    requires { requires std::invocable<F&, T&&> && !std::is_void_v<std::invoke_result_t<F&, T&&>>; };
 
 template <class F, class T>
-concept predicate_function =
-    std::invocable<F&, const T&> && std::convertible_to<std::invoke_result_t<F&, const T&>, bool>;
+inline constexpr bool predicate_function =
+    requires { requires std::invocable<F&, const T&> && std::convertible_to<std::invoke_result_t<F&, const T&>, bool>; };
 
 template <class F, class T>
-concept peek_function = std::invocable<F&, const T&>;
+inline constexpr bool peek_function = std::invocable<F&, const T&>;
 
 template <class F, class T>
-concept flat_map_function =
-    std::invocable<F&, T&&> && std::ranges::input_range<std::remove_reference_t<std::invoke_result_t<F&, T&&>>&>;
+inline constexpr bool flat_map_function = requires {
+    requires std::invocable<F&, T&&> && std::ranges::input_range<std::remove_reference_t<std::invoke_result_t<F&, T&&>>&>;
+};
 
 template <class F, class T>
-concept key_function = std::invocable<const F&, const T&> && !std::is_void_v<std::invoke_result_t<const F&, const T&>>;
+inline constexpr bool key_function = requires {
+    requires std::invocable<const F&, const T&> && !std::is_void_v<std::invoke_result_t<const F&, const T&>>;
+};
 
 template <class F, class T>
-concept reduce_function = std::invocable<F&, const T&, const T&> &&
-                          std::convertible_to<std::invoke_result_t<F&, const T&, const T&>, T>;
+inline constexpr bool reduce_function = requires {
+    requires std::invocable<F&, const T&, const T&> &&
+                 std::convertible_to<std::invoke_result_t<F&, const T&, const T&>, T>;
+};
 
 /// The record type of a class derived from sink<U>; void for others.
 template <class U>
@@ -41,12 +48,12 @@ template <class S>
 using sink_type_of = decltype(sunk_by(static_cast<const S*>(nullptr)));
 
 template <class S, class T>
-concept sink_recipe = requires(const S& recipe) {
+inline constexpr bool sink_recipe = requires(const S& recipe) {
     { recipe.template bind<T>() } -> std::convertible_to<std::shared_ptr<sink<T>>>;
 };
 
 template <class Op>
-concept operator_class = requires {
+inline constexpr bool operator_class = requires {
     typename Op::input_type;
     typename Op::output_type;
 };

@@ -26,10 +26,11 @@ public:
     /// `monotonous()`, `bounded_out_of_orderness(5s)`, `punctuated(f)`, ...
     template <class Extract, class Generator>
     source_stream event_time(Extract extract, watermark_strategy<Generator> strategy) const {
-        static_assert(time_extractor<Extract, T>,
+        constexpr bool gives_time = time_extractor<Extract, T>;
+        static_assert(gives_time,
                       "event_time: the first argument must take the record as const T& and return its time: a timestamp, "
                       "std::optional<timestamp> or a system_clock time_point");
-        if constexpr (time_extractor<Extract, T>) set_timing(std::move(extract), std::move(strategy));
+        if constexpr (gives_time) set_timing(std::move(extract), std::move(strategy));
         return *this;
     }
     /// The same for a source whose records come with times of their own.

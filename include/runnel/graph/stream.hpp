@@ -98,10 +98,12 @@ public:
                       "member will do");
         if constexpr (detail::key_function<F, T>) {
             using K = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
-            static_assert(encodable<K>,
+            constexpr bool has_codec = encodable<K>;
+            static_assert(has_codec,
                           "key_by: the key type has no codec. Describe it with BOOST_DESCRIBE_STRUCT, or specialise "
                           "runnel::codec for it");
-            static_assert(std::equality_comparable<K>, "key_by: the key type has no operator==");
+            constexpr bool has_equality = std::equality_comparable<K>;
+            static_assert(has_equality, "key_by: the key type has no operator==");
             return keyed_stream<K, T, detail::key_of<F, T>>(graph_, origins(), detail::key_of<F, T>{std::move(key)});
         } else {
             return materialized();
