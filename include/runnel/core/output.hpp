@@ -34,7 +34,8 @@ public:
 
     /// Sends what has been gathered, however little.
     progress send() {
-        if (current_.empty()) return progress::done;
+        // A receiver may have taken the last record and still refuse: then the call is to be repeated, without records.
+        if (current_.empty() && !sending_) return progress::done;
         const std::size_t before = current_.remaining();
         sending_ = next_->on_batch(current_) == progress::blocked;
         if (sending_) {
