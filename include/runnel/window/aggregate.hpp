@@ -1,0 +1,78 @@
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace runnel {
+
+/// The state that an aggregate keeps per key and slice of time.
+template <class Agg>
+using accumulator_of = std::remove_cvref_t<decltype(std::declval<const Agg&>().create())>;
+
+/// What an aggregate gives in the end.
+template <class Agg>
+using result_of = std::remove_cvref_t<decltype(std::declval<const Agg&>().result(
+    std::declval<const accumulator_of<Agg>&>()))>;
+
+/// An aggregate of records of type T: with an accumulator type A of its own choice,
+///   A create() const;                     an empty one
+///   void add(A&, const T&) const;         takes in one record
+///   void merge(A&, const A&) const;       takes in another accumulator, whose records lie later in time
+///   R result(const A&) const;             the finished value; the accumulator stays as it is
+/// `merge` is associative: accumulators of single records, merged in any grouping, give what adding one record
+/// after the other gives. A is default-initialisable and copyable, and has a codec if it is to be saved.
+/// An aggregate whose `create()` gives `A{}` may say so by `static constexpr bool creates_default = true`.
+template <class Agg, class T>
+concept aggregate_for = requires(const Agg& agg, const T& record, accumulator_of<Agg>& a, const accumulator_of<Agg>& b) {
+    agg.add(a, record);
+    agg.merge(a, b);
+    agg.result(b);
+    requires std::default_initializable<accumulator_of<Agg>> && std::copyable<accumulator_of<Agg>>;
+};
+
+/// An aggregate whose types are fixed only when the record type T is known; `bind<T>()` gives the aggregate.
+template <class Recipe, class T>
+concept aggregate_recipe_for = requires(const Recipe& recipe) { recipe.template bind<T>(); };
+
+/// The aggregate for records of type T that a user's argument of `aggregate(...)` stands for.
+template <class T, class Recipe>
+auto bind_aggregate(const Recipe& recipe) {
+    if constexpr (aggregate_recipe_for<Recipe, T>) {
+        return recipe.template bind<T>();
+    } else {
+        static_assert(aggregate_for<Recipe, T>,
+                      "an aggregate has create() -> A, add(A&, const T&), merge(A&, const A&) and result(const A&), all "
+                      "const, where T is the stream's record type; A is default-initialisable and copyable");
+        return recipe;
+    }
+}
+
+template <class T, class Recipe>
+using bound_aggregate = decltype(bind_aggregate<T>(std::declval<const Recipe&>()));
+
+namespace detail {
+
+/// An accumulator as a table makes it is as good as one that `create()` makes.
+template <class Agg>
+concept creates_default = requires { requires Agg::creates_default; };
+
+/// What the aggregates of a field take, if the user names no field: the record itself.
+struct whole_record {
+    template <class T>
+    const T& operator()(const T& record) const noexcept {
+        return record;
+    }
+};
+
+/// Type of the field that F takes from a T.
+template <class F, class T>
+using field_of = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
+
+template <class F, class T>
+concept field_function = std::invocable<const F&, const T&>;
+
+}  // namespace detail
+
+}  // namespace runnel

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <utility>
+
+#include "runnel/operators/operator.hpp"
+#include "runnel/window/window.hpp"
+
+namespace runnel::detail {
+
+/// Where a window operator's late records go: to the late output if there is one, else into a count.
+/// Thread safety: unsafe.
+template <class T>
+class late_output {
+public:
+    void open(const operator_context& context, output<late_record<T>>* side) noexcept {
+        metrics_ = context.metrics;
+        side_ = side;
+    }
+    bool ready() { return side_ == nullptr || side_->ready(); }
+    void take(T&& value, timestamp t, timestamp watermark, late_reason reason) {
+        if (side_)
+            side_->emit({std::move(value), t, watermark, reason}, t);
+        else if (metrics_)
+            metrics_->late_dropped.add(1);
+    }
+
+private:
+    operator_metrics* metrics_ = nullptr;
+    output<late_record<T>>* side_ = nullptr;
+};
+
+}  // namespace runnel::detail

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runnel/checkpoint/snapshot.hpp"
+#include "runnel/codec/codec.hpp"
+#include "runnel/core/error.hpp"
+#include "runnel/core/timestamp.hpp"
+#include "runnel/state/key_group.hpp"
+#include "runnel/window/group_watermarks.hpp"
+
+// Keyed state of a window operator, in one key group: watermark (int64, ns), number of entries (uint64), entries.
+// Local state "windows": the text of the window spec, so that slices of other windows aren't mistaken for ours.
+
+namespace runnel::detail {
+
+/// Appends an accumulator. Errors: `error` if its type has no codec.
+template <class A>
+void encode_accumulator(const A& a, std::string& out) {
+    if constexpr (encodable<A>)
+        codec<A>::encode(a, out);
+    else
+        throw error("window state can't be saved: the aggregate's accumulator has no codec. Specialise runnel::codec for it");
+}
+
+template <class A>
+A decode_accumulator(byte_reader& in) {
+    if constexpr (encodable<A>)
+        return codec<A>::decode(in);
+    else
+        throw error("window state can't be loaded: the aggregate's accumulator has no codec. Specialise runnel::codec for it");
+}
+
+inline void encode_time(timestamp t, std::string& out) { codec<std::int64_t>::encode(t.ns(), out); }
+inline timestamp decode_time(byte_reader& in) { return timestamp(codec<std::int64_t>::decode(in)); }
+
+/// Gathers entries by key group and hands them to a snapshot, each group with its watermark.
+class keyed_entries {
+public:
+    explicit keyed_entries(std::size_t groups) : groups_(groups) {}
+
+    /// The bytes to append the next entry of `key` to.
+    template <class K>
+    std::string& next(const K& key) {
+        part& p = groups_[key_group_of(key, groups_.size())];
+        ++p.count;
+        return p.bytes;
+    }
+
+    void write(snapshot_writer& to, std::string_view name, key_group_range mine, timestamp watermark,
+               const group_watermarks& restored) const {
+        for (key_group g = mine.first; g < mine.last; ++g) {
+            std::string& out = to.keyed(name, g);
+            encode_time(restored.of_group(g, watermark), out);
+            codec<std::uint64_t>::encode(groups_[g].count, out);
+            out += groups_[g].bytes;
+        }
+    }
+
+    /// Calls `entry(byte_reader&)` for each entry of this subtask's groups. Returns the lowest watermark.
+    template <class Entry>
+    static timestamp read(const snapshot_reader& from, std::string_view name, group_watermarks& restored,
+                          Entry entry) {
+        timestamp lowest = timestamp::max();
+        from.keyed(name, [&](key_group g, std::string_view bytes) {
+            for (byte_reader in(bytes); !in.empty();) {
+                const timestamp watermark = decode_time(in);
+                restored.set(g, watermark);
+                lowest = std::min(lowest, watermark);
+                for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) entry(in);
+            }
+        });
+        return lowest == timestamp::max() && !restored.ahead_of(timestamp::min()) ? timestamp::min() : lowest;
+    }
+
+private:
+    struct part {
+        std::uint64_t count = 0;
+        std::string bytes;
+    };
+    std::vector<part> groups_;
+};
+
+/// Refuses state that was made by other windows.
+inline void check_windows(const snapshot_reader& from, const std::string& windows) {
+    from.local("windows", [&](std::string_view saved) {
+        if (saved != windows)
+            throw error("window state was saved by " + std::string(saved) + " and can't be loaded into " + windows +
+                        ". Give the operator another name to start it empty");
+    });
+}
+
+}  // namespace runnel::detail

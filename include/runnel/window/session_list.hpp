@@ -1,0 +1,116 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "runnel/core/timestamp.hpp"
+#include "runnel/window/slicing.hpp"
+#include "runnel/window/window.hpp"
+
+namespace runnel::detail {
+
+template <class A>
+struct session_of {
+    timestamp start;
+    timestamp end;
+    A value;
+};
+
+/// The sessions of one key, in order of time; no two overlap or touch. The newest, which most records go to, is
+/// held inline.
+/// Thread safety: unsafe.
+/// Complexity: O(1) for what concerns the newest only, else O(sessions).
+template <class A>
+class session_list {
+    using session = session_of<A>;
+
+public:
+    bool empty() const noexcept { return !any_; }
+    std::size_t size() const noexcept { return older_.size() + any_; }
+    session& newest() noexcept { return newest_; }
+    session& oldest() noexcept { return older_.empty() ? newest_ : older_.front(); }
+    const session& oldest() const noexcept { return older_.empty() ? newest_ : older_.front(); }
+
+    /// The window that `opened` becomes together with the sessions that it overlaps or touches.
+    window merged(window opened) const noexcept {
+        for_each([&](const session& s) {
+            if (s.start <= opened.end && opened.start <= s.end)
+                opened = {std::min(s.start, opened.start), std::max(s.end, opened.end)};
+        });
+        return opened;
+    }
+
+    /// The session for `opened`: a new one made by `create()`, or one that the sessions in its way are merged into,
+    /// oldest first. Valid until the next change.
+    template <class Agg>
+    session& join(window opened, const Agg& agg) {
+        if (any_) older_.push_back(std::move(newest_));
+        any_ = true;
+        const auto begin = std::find_if(older_.begin(), older_.end(),
+                                        [&](const session& s) { return s.end >= opened.start; });
+        const auto end = std::find_if(begin, older_.end(), [&](const session& s) { return s.start > opened.end; });
+        auto at = begin;
+        if (begin == end) {
+            at = older_.insert(begin, session{opened.start, opened.end, agg.create()});
+        } else {
+            for (auto next = begin + 1; next != end; ++next) agg.merge(at->value, next->value);
+            at->start = std::min(at->start, opened.start);
+            at->end = std::max((end - 1)->end, opened.end);
+            older_.erase(begin + 1, end);
+        }
+        const bool is_last = at + 1 == older_.end();
+        const auto index = at - older_.begin();
+        newest_ = std::move(older_.back());
+        older_.pop_back();
+        return is_last ? newest_ : older_[static_cast<std::size_t>(index)];
+    }
+
+    /// Adds a session behind all others.
+    void append(session s) {
+        if (any_) older_.push_back(std::move(newest_));
+        newest_ = std::move(s);
+        any_ = true;
+    }
+
+    void drop_oldest() {
+        if (older_.empty()) {
+            newest_.value = A();
+            any_ = false;
+        } else {
+            older_.erase(older_.begin());
+        }
+    }
+
+    /// Calls `f(session)` in order of time.
+    template <class F>
+    void for_each(F f) const {
+        for (const session& s : older_) f(s);
+        if (any_) f(newest_);
+    }
+
+    /// The session that is due at t; nullptr if none is.
+    const session* due(timestamp t) const noexcept {
+        for (const session& s : older_)
+            if (due_at(s.end) == t) return &s;
+        return any_ && due_at(newest_.end) == t ? &newest_ : nullptr;
+    }
+
+    /// The first time after `t` at which a session is due or cleared; those due by `t` have fired.
+    timestamp next_event(timestamp t, duration lateness) const noexcept {
+        timestamp next = timestamp::max();
+        for_each([&](const session& s) {
+            const timestamp due = due_at(s.end);
+            next = std::min(next, due > t ? due : cleared_at(s.end, lateness));
+        });
+        return next;
+    }
+
+private:
+    session newest_{};
+    std::vector<session> older_;
+    bool any_ = false;
+};
+
+}  // namespace runnel::detail

@@ -1,0 +1,263 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "runnel/operators/operator.hpp"
+#include "runnel/state/batch_update.hpp"
+#include "runnel/state/table.hpp"
+#include "runnel/window/aggregate.hpp"
+#include "runnel/window/assigners.hpp"
+#include "runnel/window/late_output.hpp"
+#include "runnel/window/saved_state.hpp"
+#include "runnel/window/session_list.hpp"
+#include "runnel/window/window.hpp"
+#include "runnel/window/window_key.hpp"
+
+namespace runnel {
+
+/// Aggregates the records of each key over sessions: stretches of time without a pause longer than the gap.
+///
+/// A record opens [t, t + gap); sessions of a key that overlap or touch are merged. The merged session is what
+/// lateness is judged by: if it has been cleared, the record is late and changes nothing.
+/// Order: sessions fire in order of their end; between keys free. A result has the time end - 1 ns.
+/// Late records: one that joins a session that has fired and is kept makes it fire again, at once and in full, or,
+/// if the session is longer now than the watermark reaches, when that is complete; later ones go to the late output.
+/// Checkpointed state: "sessions", by key group: key, its sessions with their accumulators.
+/// Complexity: O(1) per record that joins the newest session of its key; O(log keys) per session.
+/// Thread safety: unsafe; one subtask owns it.
+template <class K, class T, class KeyFn, class Spec, class Agg>
+class session_window_operator {
+    using accumulator = accumulator_of<Agg>;
+    using session = detail::session_of<accumulator>;
+    using key_function = detail::window_key<K, T, KeyFn>;
+
+public:
+    using input_type = T;
+    using output_type = windowed<K, result_of<Agg>>;
+    using side_types = std::conditional_t<Spec::has_side, std::tuple<late_record<T>>, std::tuple<>>;
+
+    session_window_operator(KeyFn key, const Spec& spec, Agg aggregate)
+        : key_(std::move(key)),
+          agg_(std::move(aggregate)),
+          gap_(spec.windows().gap),
+          lateness_(spec.lateness()),
+          windows_text_(spec.windows().text()) {}
+    /// Copies what the operator is made of, not what it has seen.
+    session_window_operator(const session_window_operator& other)
+        : key_(other.key_),
+          agg_(other.agg_),
+          gap_(other.gap_),
+          lateness_(other.lateness_),
+          windows_text_(other.windows_text_) {}
+    session_window_operator(session_window_operator&&) = default;
+    session_window_operator& operator=(session_window_operator&&) = delete;
+
+    void open(const operator_context& context)
+        requires(!Spec::has_side)
+    {
+        open_with(context, nullptr);
+    }
+    void open(const operator_context& context, output<late_record<T>>& late)
+        requires(Spec::has_side)
+    {
+        open_with(context, &late);
+    }
+
+    progress process(batch<T>& in, output<output_type>& out) {
+        if (restored_.ahead_of(watermark_)) return add_behind(in, in.size(), out);
+        if (in.min_time() > watermark_) {
+            add_ahead(in, in.size());
+            return progress::done;
+        }
+        while (!in.empty()) {
+            const bool ahead = in.time(in.cursor()) > watermark_;
+            std::size_t end = in.cursor() + 1;
+            while (end != in.size() && (in.time(end) > watermark_) == ahead) ++end;
+            if (ahead)
+                add_ahead(in, end);
+            else if (add_behind(in, end, out) == progress::blocked)
+                return progress::blocked;
+        }
+        return progress::done;
+    }
+
+    progress advance(timestamp w, output<output_type>& out) {
+        if (w <= watermark_) return progress::done;
+        while (!events_.empty() && events_.front().at <= w) {
+            const timestamp at = events_.front().at;
+            const K& key = events_.front().key;
+            const std::uint64_t hash = keys_.hash(key);
+            entry* e = keys_.find(key, hash);
+            if (e && e->scheduled == at) {
+                if (!out.ready()) return progress::blocked;
+                if (const session* s = e->sessions.due(at); s && restored_.of(key, watermark_) < at)
+                    emit(key, *s, out);
+                while (!e->sessions.empty() && detail::cleared_at(e->sessions.oldest().end, lateness_) <= at)
+                    e->sessions.drop_oldest();
+                if (e->sessions.empty()) {
+                    keys_.erase(key, hash);
+                } else {
+                    e->scheduled = e->sessions.next_event(at, lateness_);
+                    replace_first_event(e->scheduled);
+                    continue;
+                }
+            }
+            std::pop_heap(events_.begin(), events_.end());
+            events_.pop_back();
+        }
+        watermark_ = w;
+        return progress::done;
+    }
+
+    void save(snapshot_writer& to) const {
+        detail::keyed_entries entries(context_.key_groups);
+        keys_.for_each([&](const K& key, const entry& e) {
+            std::string& bytes = entries.next(key);
+            codec<K>::encode(key, bytes);
+            codec<std::uint64_t>::encode(e.sessions.size(), bytes);
+            e.sessions.for_each([&](const session& s) {
+                detail::encode_time(s.start, bytes);
+                detail::encode_time(s.end, bytes);
+                detail::encode_accumulator(s.value, bytes);
+            });
+        });
+        entries.write(to, "sessions", context_.mine, watermark_, restored_);
+        to.local("windows") = windows_text_;
+    }
+    void load(snapshot_reader& from) {
+        detail::check_windows(from, windows_text_);
+        watermark_ = detail::keyed_entries::read(from, "sessions", restored_, [&](byte_reader& in) {
+            const K key = codec<K>::decode(in);
+            entry& e = keys_.get_or_create(key, keys_.hash(key));
+            for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
+                const timestamp start = detail::decode_time(in);
+                const timestamp end = detail::decode_time(in);
+                e.sessions.append({start, end, detail::decode_accumulator<accumulator>(in)});
+            }
+        });
+        keys_.for_each([&](const K& key, entry& e) { schedule(key, e, e.sessions.next_event(watermark_, lateness_)); });
+    }
+
+    /// Keys that have a session now.
+    std::size_t live_keys() const noexcept { return keys_.size(); }
+
+private:
+    struct entry {
+        detail::session_list<accumulator> sessions;
+        /// When this key is next looked at: never after one of its sessions is due, or cleared.
+        timestamp scheduled = timestamp::max();
+        bool is_scheduled = false;
+    };
+    struct event {
+        timestamp at;
+        K key;
+        /// Turned around, because the standard heap has the largest in front.
+        friend bool operator<(const event& a, const event& b) noexcept { return b.at < a.at; }
+    };
+
+    void open_with(const operator_context& context, output<late_record<T>>* late) {
+        context_ = context;
+        late_.open(context, late);
+        restored_.set_groups(context.key_groups);
+    }
+
+    /// Takes records later than the watermark: their sessions are neither complete nor cleared.
+    void add_ahead(batch<T>& in, std::size_t end) {
+        const T* records = in.values();
+        const timestamp* times = in.times();
+        std::size_t at = in.cursor();
+        try {
+            update_batch(
+                keys_, in.cursor(), end,
+                [&](std::size_t i) -> typename key_function::type {
+                    at = i;
+                    return key_(records[i]);
+                },
+                [&](entry& e, std::size_t i, bool) {
+                    const timestamp t = times[i];
+                    session& newest = e.sessions.newest();
+                    if (!e.sessions.empty() && newest.start <= t && t <= newest.end) [[likely]] {
+                        newest.end = std::max(newest.end, t + gap_);
+                        agg_.add(newest.value, records[i]);
+                        if (e.scheduled >= newest.end) schedule(key_(records[i]), e, detail::due_at(newest.end));
+                    } else {
+                        session& s = e.sessions.join({t, t + gap_}, agg_);
+                        agg_.add(s.value, records[i]);
+                        schedule(key_(records[i]), e, detail::due_at(s.end));
+                    }
+                });
+        } catch (...) {
+            in.consume_until(at);  // names the record in hand
+            throw;
+        }
+        in.consume_until(end);
+    }
+
+    /// Takes records that may be late, or make a session fire again.
+    progress add_behind(batch<T>& in, std::size_t end, output<output_type>& out) {
+        for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
+            T& record = in.value(i);
+            typename key_function::type key = key_(record);
+            const timestamp w = restored_.of(key, watermark_);
+            const window opened{in.time(i), in.time(i) + gap_};
+            const std::uint64_t hash = keys_.hash(key);
+            entry* e = keys_.find(key, hash);
+            const window merged = e ? e->sessions.merged(opened) : opened;
+            if (w != timestamp::min() && detail::cleared_at(merged.end, lateness_) <= w) {
+                if (!late_.ready()) return progress::blocked;
+                late_.take(std::move(record), in.time(i), w, late_reason::session_cleared);
+                continue;
+            }
+            if (!out.ready()) return progress::blocked;
+            if (!e) e = &keys_.get_or_create(key, hash);
+            session& s = e->sessions.join(opened, agg_);
+            agg_.add(s.value, record);
+            const bool complete = detail::due_at(s.end) <= w;
+            if (complete) emit(key, s, out);
+            schedule(key, *e, complete ? detail::cleared_at(s.end, lateness_) : detail::due_at(s.end));
+        }
+        return progress::done;
+    }
+
+    /// Sees to it that the key is looked at when `at` comes.
+    void schedule(const K& key, entry& e, timestamp at) {
+        if (e.is_scheduled && e.scheduled <= at) return;
+        e.scheduled = at;
+        e.is_scheduled = true;
+        events_.push_back({at, key});
+        std::push_heap(events_.begin(), events_.end());
+    }
+
+    /// Moves the first event, of a key that stays, to a later time.
+    void replace_first_event(timestamp at) {
+        std::pop_heap(events_.begin(), events_.end());
+        events_.back().at = at;
+        std::push_heap(events_.begin(), events_.end());
+    }
+
+    void emit(const K& key, const session& s, output<output_type>& out) {
+        out.emit({key, s.start, s.end, agg_.result(s.value)}, s.end.previous());
+    }
+
+    key_function key_;
+    [[no_unique_address]] Agg agg_;
+    duration gap_;
+    duration lateness_;
+    std::string windows_text_;
+
+    operator_context context_;
+    detail::late_output<T> late_;
+    timestamp watermark_ = timestamp::min();
+    detail::group_watermarks restored_;
+    table<K, entry> keys_;
+    std::vector<event> events_;  // heap; one for each key at its `scheduled`, and overtaken ones
+};
+
+}  // namespace runnel

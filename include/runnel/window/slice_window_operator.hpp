@@ -1,0 +1,284 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "runnel/operators/operator.hpp"
+#include "runnel/state/batch_update.hpp"
+#include "runnel/window/aggregate.hpp"
+#include "runnel/window/assigners.hpp"
+#include "runnel/window/late_output.hpp"
+#include "runnel/window/saved_state.hpp"
+#include "runnel/window/slice_store.hpp"
+#include "runnel/window/sliding_contents.hpp"
+#include "runnel/window/window.hpp"
+#include "runnel/window/window_key.hpp"
+
+namespace runnel {
+
+/// Aggregates the records of each key over tumbling or sliding windows.
+///
+/// Records go into the slice of their time: one accumulator per key and slice, however many windows share it.
+/// Order: windows fire in order of their end; between keys free. A result has the time end - 1 ns.
+/// Late records: one that comes while some of its windows are kept goes into those, and makes those that have fired
+/// fire again for its key, at once and with the full contents; later ones go to the late output.
+/// Checkpointed state: "slices", by key group: slice, key, accumulator.
+/// Complexity: O(1) per record; amortised O(1) merges per key and window fired. Watermarks cost what they fire.
+/// Thread safety: unsafe; one subtask owns it.
+template <class K, class T, class KeyFn, class Spec, class Agg>
+class slice_window_operator {
+    static constexpr bool overlapping = std::is_same_v<typename Spec::windows_type, sliding_windows>;
+    using accumulator = accumulator_of<Agg>;
+    using slice = detail::slice<K, accumulator>;
+    using wide = detail::wide;
+    using key_function = detail::window_key<K, T, KeyFn>;
+
+public:
+    using input_type = T;
+    using output_type = windowed<K, result_of<Agg>>;
+    using side_types = std::conditional_t<Spec::has_side, std::tuple<late_record<T>>, std::tuple<>>;
+
+    slice_window_operator(KeyFn key, const Spec& spec, Agg aggregate)
+        : key_(std::move(key)),
+          agg_(std::move(aggregate)),
+          grid_(spec.windows().slices(spec.lateness())),
+          windows_text_(spec.windows().text()) {}
+    /// Copies what the operator is made of, not what it has seen.
+    slice_window_operator(const slice_window_operator& other)
+        : key_(other.key_), agg_(other.agg_), grid_(other.grid_), windows_text_(other.windows_text_) {}
+    slice_window_operator(slice_window_operator&&) = default;
+    slice_window_operator& operator=(slice_window_operator&&) = delete;
+
+    void open(const operator_context& context)
+        requires(!Spec::has_side)
+    {
+        open_with(context, nullptr);
+    }
+    void open(const operator_context& context, output<late_record<T>>& late)
+        requires(Spec::has_side)
+    {
+        open_with(context, &late);
+    }
+
+    progress process(batch<T>& in, output<output_type>& out) {
+        while (!in.empty()) {
+            const std::size_t i = in.cursor();
+            slice* into = slices_.find(in.time(i));
+            const detail::slice_span span = into ? into->span : grid_.span_of(in.time(i));
+            const std::size_t end = end_of_run(in, span);
+            if (!span.has_window) {
+                without_window_ += end - i;
+                in.consume_until(end);
+            } else if (is_ahead(span)) {
+                add_run(into ? *into : insert(span), in, end);
+            } else if (add_behind(into, span, in, end, out) == progress::blocked) {
+                return progress::blocked;
+            }
+        }
+        return progress::done;
+    }
+
+    progress advance(timestamp w, output<output_type>& out) {
+        if (w <= watermark_) return progress::done;
+        if (w >= next_due_ && fire_due(w, out) == progress::blocked) return progress::blocked;
+        while (!slices_.empty() && slices_.front().span.cleared <= w) slices_.drop_front();
+        if constexpr (overlapping)
+            if (slices_.empty()) contents_.clear();
+        watermark_ = w;
+        return progress::done;
+    }
+
+    void save(snapshot_writer& to) const {
+        detail::keyed_entries entries(context_.key_groups);
+        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i)
+            slices_[i].keys.for_each([&](const K& key, const accumulator& a) {
+                std::string& bytes = entries.next(key);
+                detail::encode_time(slices_[i].span.first, bytes);
+                codec<K>::encode(key, bytes);
+                detail::encode_accumulator(a, bytes);
+            });
+        entries.write(to, "slices", context_.mine, watermark_, restored_);
+        to.local("windows") = windows_text_;
+    }
+    void load(snapshot_reader& from) {
+        detail::check_windows(from, windows_text_);
+        watermark_ = detail::keyed_entries::read(from, "slices", restored_, [&](byte_reader& in) {
+            const timestamp first = detail::decode_time(in);
+            const K key = codec<K>::decode(in);
+            slice* into = slices_.find(first);
+            if (!into) into = &slices_.insert(grid_.span_of(first));
+            into->keys.get_or_create(key, into->keys.hash(key)) = detail::decode_accumulator<accumulator>(in);
+        });
+        next_due_ = timestamp::min();
+    }
+
+    /// Records so far that lay between windows (the slide is larger than the size).
+    std::uint64_t without_window() const noexcept { return without_window_; }
+    /// Slices held now.
+    std::size_t live_slices() const noexcept { return slices_.end_index() - slices_.begin_index(); }
+
+private:
+    void open_with(const operator_context& context, output<late_record<T>>* late) {
+        context_ = context;
+        late_.open(context, late);
+        restored_.set_groups(context.key_groups);
+        if constexpr (overlapping) contents_.open(context.key_groups);
+    }
+
+    /// No window of the slice has fired: its records are neither late nor make anything fire.
+    bool is_ahead(const detail::slice_span& span) const noexcept {
+        return span.first_due > watermark_ && !restored_.ahead_of(watermark_);
+    }
+
+    slice& insert(const detail::slice_span& span) {
+        next_due_ = std::min(next_due_, span.first_due);
+        return slices_.insert(span);
+    }
+
+    /// Index behind the records from the cursor on that lie in one slice.
+    static std::size_t end_of_run(const batch<T>& in, const detail::slice_span& span) noexcept {
+        if (span.first <= in.min_time() && in.max_time() <= span.last) return in.size();
+        std::size_t end = in.cursor() + 1;
+        while (end != in.size() && span.first <= in.time(end) && in.time(end) <= span.last) ++end;
+        return end;
+    }
+
+    void add(accumulator& a, bool created, const T& record) {
+        if constexpr (!detail::creates_default<Agg>)
+            if (created) a = agg_.create();
+        agg_.add(a, record);
+    }
+
+    void add_run(slice& into, batch<T>& in, std::size_t end) {
+        const T* records = in.values();
+        std::size_t at = in.cursor();
+        try {
+            update_batch(
+                into.keys, in.cursor(), end,
+                [&](std::size_t i) -> typename key_function::type {
+                    at = i;
+                    return key_(records[i]);
+                },
+                [&](accumulator& a, std::size_t i, bool created) { add(a, created, records[i]); });
+        } catch (...) {
+            in.consume_until(at);  // names the record in hand
+            throw;
+        }
+        in.consume_until(end);
+    }
+
+    /// Takes records of a slice with windows that have fired already.
+    progress add_behind(slice* into, const detail::slice_span& span, batch<T>& in, std::size_t end,
+                        output<output_type>& out) {
+        for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
+            T& record = in.value(i);
+            typename key_function::type key = key_(record);
+            const timestamp w = restored_.of(key, watermark_);
+            if (span.cleared <= w) {
+                if (!late_.ready()) return progress::blocked;
+                late_.take(std::move(record), in.time(i), w, late_reason::window_cleared);
+                continue;
+            }
+            if (!out.ready()) return progress::blocked;
+            if (!into) into = &insert(span);
+            const std::uint64_t hash = into->keys.hash(key);
+            bool created;
+            accumulator& a = into->keys.get_or_create(key, hash, &created);
+            add(a, created, record);
+            if constexpr (overlapping) contents_.touched(key, hash, span, grid_);
+            if (span.first_due <= w) fire_again(key, hash, a, in.time(i), w, out);
+        }
+        return progress::done;
+    }
+
+    /// Fires the windows of time t that are complete and kept, for one key.
+    void fire_again(const K& key, std::uint64_t hash, const accumulator& a, timestamp t, timestamp w,
+                    output<output_type>& out) {
+        const wide first = std::max(grid_.first_window(t), grid_.first_kept(w));
+        const wide last = std::min(grid_.last_window(t), grid_.first_incomplete(w) - grid_.slide());
+        if constexpr (overlapping) {
+            contents_.each_window_of(key, hash, first, last, grid_, slices_, agg_, [&](wide window, const auto& c) {
+                emit(key, window, c.result(agg_), out);
+            });
+        } else if (first == last) {
+            emit(key, first, agg_.result(a), out);
+        }
+    }
+
+    /// Fires, in order, the windows with records that watermark w completes and an earlier one has not.
+    progress fire_due(timestamp w, output<output_type>& out) {
+        if (!firing_) window_ = grid_.first_incomplete(watermark_);
+        for (;; window_ += grid_.slide()) {
+            const std::size_t i = slices_.index_from(window_);
+            if (i == slices_.end_index()) {
+                next_due_ = timestamp::max();
+                return progress::done;
+            }
+            window_ = std::max(window_, grid_.first_window(slices_[i].span.first));
+            next_due_ = grid_.due(window_);
+            if (next_due_ > w) return progress::done;
+            if (!firing_) begin_window();
+            firing_ = true;
+            if (!fire(slices_[i], out)) return progress::blocked;
+            firing_ = false;
+        }
+    }
+
+    void begin_window() {
+        cursor_ = 0;
+        if constexpr (overlapping) contents_.begin(window_, grid_, slices_);
+    }
+
+    /// False if the output has no room: to be called again.
+    bool fire(const slice& s, output<output_type>& out) {
+        // Groups that were saved further on have fired this window before.
+        const bool some_fired = restored_.ahead_of(watermark_);
+        auto has_fired = [&](const K& key) { return some_fired && restored_.of(key, watermark_) >= next_due_; };
+        if constexpr (overlapping) {
+            return contents_.for_each(
+                cursor_, grid_, slices_, agg_, [&] { return out.ready(); },
+                [&](const K& key, const auto& contents, const Agg&) {
+                    if (!has_fired(key)) emit(key, window_, contents.result(agg_), out);
+                });
+        } else {
+            for (cursor_ = s.keys.next(cursor_); cursor_ != s.keys.slots(); cursor_ = s.keys.next(cursor_ + 1)) {
+                if (!out.ready()) return false;
+                if (!has_fired(s.keys.key_at(cursor_)))
+                    emit(s.keys.key_at(cursor_), window_, agg_.result(s.keys.value_at(cursor_)), out);
+            }
+            return true;
+        }
+    }
+
+    void emit(const K& key, wide window, result_of<Agg>&& value, output<output_type>& out) {
+        const timestamp end = grid_.end(window);
+        out.emit({key, grid_.start(window), end, std::move(value)}, end.previous());
+    }
+
+    struct nothing {};
+
+    key_function key_;
+    [[no_unique_address]] Agg agg_;
+    detail::slicing grid_;
+    std::string windows_text_;
+
+    operator_context context_;
+    detail::late_output<T> late_;
+    timestamp watermark_ = timestamp::min();
+    detail::group_watermarks restored_;
+    detail::slice_store<K, accumulator> slices_;
+    [[no_unique_address]] std::conditional_t<overlapping, detail::sliding_contents<K, Agg>, nothing> contents_;
+    std::uint64_t without_window_ = 0;
+
+    timestamp next_due_ = timestamp::max();  // no window fires before; may be too low, never too high
+    wide window_ = 0;                        // the window that fires, while firing_; how far it came
+    bool firing_ = false;
+    std::size_t cursor_ = 0;
+};
+
+}  // namespace runnel
