@@ -56,6 +56,9 @@ protected:
 ///
 /// Appending beyond the capacity grows the columns, so a batch is never full: the limit on its size is
 /// kept by who fills it. `clear()` keeps the memory.
+///
+/// Values of a trivially copyable type may be borrowed from an array of the source's; they are copied only if
+/// somebody asks to change them. So a consumer reads by `value(i)` of a const batch, or takes by `take(i)`.
 /// Thread safety: distinct objects: safe, shared objects: unsafe.
 /// Complexity: append amortised O(1); swap O(1).
 template <class T>
@@ -79,16 +82,28 @@ public:
     }
     ~batch() override {
         destroy(0);
-        std::allocator<T>().deallocate(values_, capacity_);
+        std::allocator<T>().deallocate(owned_, capacity_);
         std::allocator<timestamp>().deallocate(times_, capacity_);
     }
 
-    T* values() noexcept { return values_; }
+    /// Values to be changed, the batch's own.
+    T* mutable_values() {
+        own();
+        return values_;
+    }
     const T* values() const noexcept { return values_; }
     timestamp* times() noexcept { return times_; }
     const timestamp* times() const noexcept { return times_; }
-    T& value(std::size_t i) noexcept { return values_[i]; }
+    T& value(std::size_t i) {
+        own();
+        return values_[i];
+    }
     const T& value(std::size_t i) const noexcept { return values_[i]; }
+    /// The value for somebody who keeps it: moved out, or a copy where that costs the same.
+    decltype(auto) take(std::size_t i) noexcept {
+        if constexpr (std::is_trivially_copyable_v<T>) return T(values_[i]);
+        else return static_cast<T&&>(values_[i]);
+    }
     timestamp time(std::size_t i) const noexcept { return times_[i]; }
 
     void append(T value, timestamp t) {
@@ -98,7 +113,7 @@ public:
     /// Appends without touching the bounds: the caller widens them for the whole run of records.
     template <class U>
     void append_raw(U&& value, timestamp t) {
-        if (size_ == capacity_) [[unlikely]] grow(size_ + 1);
+        if (size_ == room_) [[unlikely]] reserve(size_ + 1);
         std::construct_at(values_ + size_, std::forward<U>(value));
         times_[size_] = t;
         ++size_;
@@ -106,6 +121,25 @@ public:
     /// Makes room for `n` records in all; existing ones stay.
     void reserve(std::size_t n) {
         if (n > capacity_) grow(n);
+        own();
+    }
+    /// Makes the `n` values at `from` the contents of this empty batch, without a copy; the times have to be filled in.
+    /// Lifetime: the array stays as it is until the batch is cleared or `own()`ed.
+    void borrow(const T* from, std::size_t n)
+        requires std::is_trivially_copyable_v<T>
+    {
+        reserve(n);
+        values_ = const_cast<T*>(from);  // Not written through: whoever may write calls own() first.
+        size_ = room_ = n;
+    }
+    /// Copies borrowed values, so that the batch depends on no other memory.
+    void own() {
+        if constexpr (std::is_trivially_copyable_v<T>) {
+            if (values_ == owned_) [[likely]] return;
+            std::uninitialized_copy_n(values_, size_, owned_);
+            values_ = owned_;
+            room_ = capacity_;
+        }
     }
     std::size_t capacity() const noexcept { return capacity_; }
     /// Records that were constructed by hand in the slots behind the last record become part of the batch.
@@ -136,9 +170,12 @@ public:
     void truncate(std::size_t n) noexcept {
         destroy(n);
         size_ = n;
+        if (values_ != owned_) room_ = n;
     }
     void clear() noexcept {
         destroy(0);
+        values_ = owned_;
+        room_ = capacity_;
         size_ = 0;
         cursor_ = 0;
         reset_bounds();
@@ -146,6 +183,8 @@ public:
     void reuse() noexcept override { clear(); }
     void swap(batch& other) noexcept {
         std::swap(values_, other.values_);
+        std::swap(owned_, other.owned_);
+        std::swap(room_, other.room_);
         std::swap(times_, other.times_);
         std::swap(size_, other.size_);
         std::swap(capacity_, other.capacity_);
@@ -170,15 +209,19 @@ private:
             std::copy_n(times_, size_, times.get());
         }
         destroy(0);
-        std::allocator<T>().deallocate(values_, capacity_);
+        std::allocator<T>().deallocate(owned_, capacity_);
         std::allocator<timestamp>().deallocate(times_, capacity_);
-        values_ = values.release();
+        values_ = owned_ = values.release();
         times_ = times.release();
-        capacity_ = capacity;
+        capacity_ = room_ = capacity;
     }
 
+    /// The values: in `owned_`, or borrowed.
     T* values_ = nullptr;
+    T* owned_ = nullptr;
     timestamp* times_ = nullptr;
+    /// Size at which an append needs `reserve`: the capacity, or, when borrowed, the size.
+    std::size_t room_ = 0;
 };
 
 }  // namespace runnel

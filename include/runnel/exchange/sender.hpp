@@ -33,14 +33,14 @@ public:
             return progress::blocked;
         if (Partitioner::whole_batches || targets_.size() == 1) return pass_whole(records);
         for (std::size_t i = records.cursor(); i < records.size(); ++i) {
-            target& t = targets_[partitioner_(std::as_const(records.value(i)), targets_.size())];
+            target& t = targets_[partitioner_(std::as_const(records).value(i), targets_.size())];
             if (!t.filling) t.filling = fresh(t);
             if (t.filling->size() >= batch_size_ && push(t) == progress::blocked) {
                 records.consume_until(i);
                 return progress::blocked;
             }
             if (!t.filling) t.filling = fresh(t);
-            t.filling->append(std::move(records.value(i)), records.time(i));
+            t.filling->append(records.take(i), records.time(i));
         }
         records.consume_until(records.size());
         return progress::done;
@@ -104,10 +104,11 @@ private:
         if (t.filling && t.filling->size() != 0 && push(t) == progress::blocked) return progress::blocked;
         if (!t.filling) t.filling = fresh(t);
         if (records.cursor() == 0) {
+            records.own();  // What it may have borrowed need not live as long as the channel.
             t.filling->swap(records);
         } else {
             for (std::size_t i = records.cursor(); i < records.size(); ++i)
-                t.filling->append(std::move(records.value(i)), records.time(i));
+                t.filling->append(records.take(i), records.time(i));
         }
         if (t.filling->size() >= batch_size_) (void)push(t);  // If full, it stays here and the next call sends it.
         records.consume_until(records.size());

@@ -131,7 +131,7 @@ private:
     class slot_writer {
     public:
         explicit slot_writer(batch<output_type>& to)
-            : to_(to), value_(to.values() + to.size()), time_(to.times() + to.size()), first_(value_) {}
+            : to_(to), value_(to.mutable_values() + to.size()), time_(to.times() + to.size()), first_(value_) {}
         slot_writer(const slot_writer&) = delete;
         slot_writer& operator=(const slot_writer&) = delete;
         ~slot_writer() { to_.commit(static_cast<std::size_t>(value_ - first_)); }
@@ -185,7 +185,7 @@ private:
         try {
             Writer writer(to);
             const next_step<0, Writer> first{steps_, writer, at};
-            for (; i < end; ++i) first(std::move(in.value(i)), in.time(i));
+            for (; i < end; ++i) first(in.take(i), in.time(i));
         } catch (...) {
             in.consume_until(i);
             detail::rethrow_with_place(names_[at], subtask_, in.time(i));

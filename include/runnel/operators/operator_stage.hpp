@@ -95,7 +95,7 @@ private:
         for (std::size_t i = records.cursor(); i < records.size(); ++i) {
             records.consume_until(i);
             if (!all_ready()) return progress::blocked;
-            op_.on_record(std::move(records.value(i)), records.time(i), out_);
+            op_.on_record(records.take(i), records.time(i), out_);
         }
         return progress::done;
     }

@@ -61,6 +61,9 @@ private:
             const std::size_t n = std::min(limit, last_ - next_);
             const Element* from = elements_->data() + next_;
             if constexpr (std::is_same_v<T, Element>) {
+                // The vector outlives every batch that is filled here: the source holds it.
+                if constexpr (std::is_trivially_copyable_v<T>)
+                    if (into.size() == 0) return lend(into, n);
                 into.append_copies(from, n, timestamp());
             } else {
                 into.reserve(into.size() + n);
@@ -76,6 +79,13 @@ private:
         }
 
     private:
+        poll_result lend(batch<T>& into, std::size_t n) {
+            into.borrow(elements_->data() + next_, n);
+            std::fill_n(into.times(), n, timestamp());
+            next_ += n;
+            return next_ == last_ ? poll_result::finished() : poll_result::more();
+        }
+
         std::shared_ptr<const std::vector<Element>> elements_;
         std::size_t next_;
         std::size_t last_;

@@ -298,7 +298,7 @@ private:
             extract_times(splits_[i], b, from);
             const std::size_t stop = advance_time(i, b, from, b);
             if (stop == b.size()) return;
-            for (std::size_t k = stop; k < b.size(); ++k) held_.append_raw(std::move(b.value(k)), b.time(k));
+            for (std::size_t k = stop; k < b.size(); ++k) held_.append_raw(b.take(k), b.time(k));
             held_split_ = i;
             b.truncate(stop);
         }
@@ -310,7 +310,7 @@ private:
             const std::size_t from = held_.cursor();
             const std::size_t stop = advance_time(held_split_, held_, from, out_.current());
             for (std::size_t k = from; k < stop; ++k)
-                out_.current().append_raw(std::move(held_.value(k)), held_.time(k));
+                out_.current().append_raw(held_.take(k), held_.time(k));
             held_.consume_until(stop);
         }
         if (held_.remaining() != 0) return;
@@ -323,7 +323,7 @@ private:
         if constexpr (!std::is_same_v<decltype(s.timing.extractor), time_of_source>) {
             std::size_t to = from;
             for (std::size_t k = from; k < b.size(); ++k) {
-                const std::optional<timestamp> t = s.timing.time_of(std::as_const(b.value(k)));
+                const std::optional<timestamp> t = s.timing.time_of(std::as_const(b).value(k));
                 if (!t) [[unlikely]] {
                     guarded([&] {
                         context_.bad_record(context_.name + " " + s.id, "the record has no event time", {});
@@ -356,7 +356,7 @@ private:
             }
             timestamp said;
             if constexpr (requires { generator.on_record(t); }) said = generator.on_record(t);
-            else said = generator.on_record(std::as_const(b.value(k)), t);
+            else said = generator.on_record(std::as_const(b).value(k), t);
             value = std::max(value, said);
             low = std::min(low, t);
             high = std::max(high, t);
