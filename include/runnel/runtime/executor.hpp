@@ -31,9 +31,6 @@ public:
     /// Runs one piece of work on the calling thread if this executor has no threads of its own; false if it
     /// has nothing to do. Who waits for work on such an executor (a simulated one) calls it in a loop.
     virtual bool help() { return false; }
-    /// Runs one piece of work on the calling thread, if this executor has no threads of its own; false if it has, or
-    /// has nothing to do. Whoever waits for a job calls it in a loop.
-    virtual bool help() { return false; }
 };
 
 }  // namespace runnel
