@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -51,6 +52,7 @@ public:
         if (inputs_[i].now != state::idle) return;
         inputs_[i].now = state::active;
         idle_ = false;
+        update();  // It may be the only one that counts, and ahead of the result.
     }
     void finish(std::size_t i) {
         if (inputs_[i].now == state::finished) return;
