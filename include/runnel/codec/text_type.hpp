@@ -135,7 +135,7 @@ struct text_traits<timestamp> {
 
 /// An enum without description, and a duration (counted in its own unit), are written as the number they hold.
 template <class T>
-    requires std::is_enum_v<T>
+    requires(std::is_enum_v<T> && !described_enum<T>)
 struct text_traits<T> {
     static constexpr text_type make() { return text_traits<std::underlying_type_t<T>>::make(); }
 };
