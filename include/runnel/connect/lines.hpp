@@ -1,0 +1,237 @@
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "runnel/codec/utf8.hpp"
+#include "runnel/connect/byte_stream.hpp"
+#include "runnel/connect/line_reader.hpp"
+#include "runnel/core/error.hpp"
+#include "runnel/source/source.hpp"
+
+namespace runnel {
+
+/// What all line sources have in common.
+struct line_options {
+    /// Longest line in bytes, without its end. Longer ones are bad records; memory holds one such line per connection.
+    std::size_t max_line = 1024 * 1024;
+};
+
+namespace detail {
+
+std::string encode_line_place(line_place p);
+/// Throws: `decode_error`.
+line_place decode_line_place(const std::string& bytes);
+
+}  // namespace detail
+
+/// Records from lines of text. `Format` says what a line is; see `json_lines`, `csv_lines`, `text_lines`,
+/// `parsed_lines`.
+///
+/// One split. A file can be read again from any record on (its position is byte and line); standard input and
+/// connections cannot, so restoring a position of theirs is refused. Lines end with "\n" or "\r\n"; the last one of a
+/// file may lack it. Lines that the format refuses, too long ones and those that a closed connection has cut off are
+/// bad records, named "NAME:LINE byte OFFSET".
+///
+/// A format has: `using value_type`; `static constexpr std::string_view name`; `static constexpr bool blank_lines`,
+/// whether lines without contents are records (otherwise they are left out); `static constexpr bool header`, whether
+/// it may have a first line that describes the others, and if so `bool has_header() const`; and `make_decoder()`, whose
+/// result has `append(std::string_view line, batch<value_type>&)`, and if so `read_header(std::string_view line)`,
+/// which both throw `decode_error` for a bad line.
+/// Thread safety: distinct objects: safe, shared objects: unsafe.
+template <class Format>
+class line_source final : public source<typename Format::value_type> {
+public:
+    using value_type = typename Format::value_type;
+
+    line_source(byte_input from, Format format, line_options options)
+        : origin_(from.origin()), format_(std::move(format)), options_(options) {}
+
+    std::string name() const override { return std::string(Format::name) + " " + origin_->name(); }
+    std::vector<std::string> problems() const override {
+        std::vector<std::string> found = origin_->problems();
+        if (options_.max_line == 0) found.push_back(name() + ": max_line is 0");
+        return found;
+    }
+    std::vector<std::string> splits() override {
+        origin_->check();
+        return {"0"};
+    }
+    std::unique_ptr<split_reader<value_type>> open(const std::string&, const std::string* position,
+                                                   const reader_context& context) override {
+        if (position && !origin_->replayable())
+            throw error(name() + " cannot be read again, so a job that reads it cannot go on from a checkpoint. Start "
+                                 "it without one, or read a file or a log instead");
+        const detail::line_place start = position ? detail::decode_line_place(*position) : detail::line_place{};
+        auto made = std::make_unique<reader>(lines_from(start, context), format_, *origin_, context);
+        if constexpr (Format::header)
+            if (format_.has_header() && start.offset != 0) made->read_header_again(*lines_from({}, context));
+        return made;
+    }
+
+private:
+    using event = detail::line_reader::event;
+
+    class reader final : public split_reader<value_type> {
+    public:
+        reader(std::unique_ptr<detail::line_reader> lines, const Format& format, const byte_origin& origin,
+               const reader_context& context)
+            : lines_(std::move(lines)), format_(format), replayable_(origin.replayable()), context_(context) {
+            peers_.push_back(peer(format_));
+        }
+
+        poll_result poll(batch<value_type>& into, std::size_t limit) override {
+            lines_->start_run();
+            for (std::size_t i = 0; i < limit; ++i) {
+                std::string_view line;
+                switch (lines_->next(line)) {
+                    case event::line: take(line, into); break;
+                    case event::bad: context_.bad_record(lines_->where(), lines_->why(), line); break;
+                    case event::ended: forget_header(); break;
+                    case event::wait: return poll_result::wait();
+                    case event::pause: return poll_result::more();
+                    case event::finished: return poll_result::finished();
+                }
+            }
+            return poll_result::more();
+        }
+        std::string position() const override {
+            return replayable_ ? detail::encode_line_place(lines_->position()) : std::string();
+        }
+
+        /// Takes the header from the beginning of what is going to be read from further on.
+        void read_header_again(detail::line_reader& lines) {
+            std::string_view line;
+            while (lines.next(line) == event::line && line.empty()) lines.start_run();
+            // A bad one was skipped before the checkpoint, as all lines below it were.
+            peers_[0].header = header_state::bad;
+            try {
+                peers_[0].decoder.read_header(line);
+                peers_[0].header = header_state::good;
+            } catch (const decode_error&) {
+            }
+        }
+
+    private:
+        enum class header_state : unsigned char { expected, good, bad };
+        struct peer {
+            explicit peer(const Format& format) : decoder(format.make_decoder()) {
+                if constexpr (Format::header)
+                    header = format.has_header() ? header_state::expected : header_state::good;
+            }
+            decltype(std::declval<const Format&>().make_decoder()) decoder;
+            header_state header = header_state::good;
+        };
+
+        void take(std::string_view line, batch<value_type>& into) {
+            if constexpr (!Format::blank_lines)
+                if (line.empty()) return;
+            try {
+                if constexpr (Format::header) {
+                    while (peers_.size() <= lines_->peer()) peers_.push_back(peer(format_));
+                    peer& p = peers_[lines_->peer()];
+                    if (p.header != header_state::good) [[unlikely]] return take_header(p, line);
+                    p.decoder.append(line, into);
+                } else {
+                    peers_[0].decoder.append(line, into);
+                }
+            } catch (const decode_error& bad) {
+                context_.bad_record(lines_->where(), bad.what(), line);
+            } catch (const std::exception& e) {
+                std::throw_with_nested(error(lines_->where() + ": " + e.what()));
+            }
+        }
+        void take_header(peer& p, std::string_view line) {
+            if (p.header == header_state::bad)
+                throw decode_error("the header of this input is bad, so its lines cannot be read");
+            p.header = header_state::bad;
+            p.decoder.read_header(line);
+            p.header = header_state::good;
+        }
+        void forget_header() {
+            if constexpr (Format::header)
+                if (lines_->peer() < peers_.size()) peers_[lines_->peer()] = peer(format_);
+        }
+
+        std::unique_ptr<detail::line_reader> lines_;
+        Format format_;
+        bool replayable_;
+        reader_context context_;
+        /// One decoder for all, unless each connection has a header of its own.
+        std::vector<peer> peers_;
+    };
+
+    std::unique_ptr<detail::line_reader> lines_from(detail::line_place start, const reader_context& context) {
+        return std::make_unique<detail::line_reader>(origin_->open(start.offset, context.wake), options_.max_line,
+                                                     origin_->last_line_may_be_open(), start);
+    }
+
+    std::shared_ptr<byte_origin> origin_;
+    Format format_;
+    line_options options_;
+};
+
+namespace detail {
+
+struct text_format {
+    using value_type = std::string;
+    static constexpr std::string_view name = "text_lines";
+    static constexpr bool blank_lines = true;
+    static constexpr bool header = false;
+
+    struct decoder {
+        void append(std::string_view line, batch<std::string>& into) {
+            if (const std::size_t good = valid_utf8_prefix(line); good != line.size())
+                throw decode_error("byte " + std::to_string(good + 1) + ": not UTF-8");
+            into.append_raw(line, timestamp());
+        }
+    };
+    decoder make_decoder() const { return {}; }
+};
+
+template <class T, class F>
+struct parsed_format {
+    using value_type = T;
+    static constexpr std::string_view name = "parsed_lines";
+    static constexpr bool blank_lines = true;
+    static constexpr bool header = false;
+
+    struct decoder {
+        F parse;
+        void append(std::string_view line, batch<T>& into) {
+            std::optional<T> value = parse(line);
+            if (!value) throw decode_error("the parse function made nothing of it");
+            into.append_raw(*std::move(value), timestamp());
+        }
+    };
+    decoder make_decoder() const { return {parse}; }
+    F parse;
+};
+
+}  // namespace detail
+
+/// Each line as a std::string, blank ones included; a line that is not UTF-8 is a bad record.
+/// Example: `p.from(runnel::text_lines("/var/log/syslog"))`
+inline line_source<detail::text_format> text_lines(byte_input from, line_options options = {}) {
+    return {std::move(from), {}, options};
+}
+
+/// Each line as `parse(std::string_view)` reads it, which returns a std::optional<T>: nothing, like a thrown
+/// `decode_error`, makes the line a bad record. The text is valid during the call only, and may be any bytes.
+///
+/// To leave lines out without an error, return a T that says so and filter.
+/// Example: `p.from(runnel::parsed_lines<request>("access.log", parse_request))`
+template <class T, class F>
+    requires std::is_invocable_r_v<std::optional<T>, F&, std::string_view>
+line_source<detail::parsed_format<T, F>> parsed_lines(byte_input from, F parse, line_options options = {}) {
+    return {std::move(from), {std::move(parse)}, options};
+}
+
+}  // namespace runnel

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runnel/source/source.hpp"
+
+namespace test {
+
+struct bad_record {
+    std::string where, why, raw;
+};
+
+/// Reads a source as a job would, on the calling thread: polls, and sleeps until it is woken.
+template <class T>
+class driver {
+public:
+    explicit driver(runnel::source<T>& from, const std::string* position = nullptr, std::size_t limit = 7)
+        : limit_(limit) {
+        CHECK(from.problems().empty());
+        const auto splits = from.splits();
+        REQUIRE(splits.size() == 1);
+        reader_ = from.open(splits[0], position, context());
+    }
+
+    /// One poll, after waiting if the last one said so; false once the split has finished.
+    bool poll() {
+        if (std::exchange(waits_, false)) wait();
+        batch_.clear();
+        const runnel::poll_result r = reader_->poll(batch_, limit_);
+        CHECK(batch_.size() <= limit_);
+        for (std::size_t i = 0; i < batch_.size(); ++i) values.push_back(batch_.value(i));
+        waits_ = r.what == runnel::poll_result::kind::wait;
+        return r.what != runnel::poll_result::kind::finished;
+    }
+    void run() {
+        while (poll()) {}
+    }
+    /// Reads until `n` records or bad records have come.
+    void read(std::size_t n) {
+        while (values.size() + bad.size() < n) REQUIRE(poll());
+    }
+    std::string position() const { return reader_->position(); }
+    void close() { reader_.reset(); }
+
+    std::vector<T> values;
+    std::vector<bad_record> bad;
+
+private:
+    runnel::reader_context context() {
+        return {.wake =
+                    [this] {
+                        const std::lock_guard lock(mutex_);
+                        woken_ = true;
+                        changed_.notify_all();
+                    },
+                .bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
+                    bad.push_back({std::string(where), std::string(why), std::string(raw)});
+                },
+                .clock = nullptr};
+    }
+    void wait() {
+        std::unique_lock lock(mutex_);
+        // The time limit only keeps a lost wake-up from hanging the test.
+        const bool woken = changed_.wait_for(lock, std::chrono::seconds(30), [&] { return woken_; });
+        REQUIRE_MESSAGE(woken, "the reader said wait and never woke");
+        woken_ = false;
+    }
+
+    std::size_t limit_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool woken_ = false;
+    bool waits_ = false;
+    runnel::batch<T> batch_;
+    std::unique_ptr<runnel::split_reader<T>> reader_;
+};
+
+}  // namespace test

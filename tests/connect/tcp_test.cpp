@@ -1,0 +1,336 @@
+#include "runnel/connect/tcp.hpp"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "runnel/connect/lines.hpp"
+#include "runnel/core/error.hpp"
+#include "tests/connect/drive.hpp"
+
+using namespace runnel;
+
+namespace {
+
+/// A plain blocking socket, by the system's own calls.
+class peer_socket {
+public:
+    explicit peer_socket(int fd) : fd_(fd) { REQUIRE(fd >= 0); }
+    peer_socket(peer_socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    ~peer_socket() { close(); }
+
+    static sockaddr_in loopback(std::uint16_t port) {
+        sockaddr_in at{};
+        at.sin_family = AF_INET;
+        at.sin_port = htons(port);
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return at;
+    }
+    static peer_socket connect_to(std::uint16_t port) {
+        peer_socket s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const sockaddr_in at = loopback(port);
+        REQUIRE(::connect(s.fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+        return s;
+    }
+    /// A listening socket on a free port.
+    static peer_socket listening() {
+        peer_socket s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const sockaddr_in at = loopback(0);
+        REQUIRE(::bind(s.fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+        REQUIRE(::listen(s.fd_, 8) == 0);
+        return s;
+    }
+    peer_socket accept() const { return peer_socket(::accept(fd_, nullptr, nullptr)); }
+    std::uint16_t port() const {
+        sockaddr_in at{};
+        socklen_t size = sizeof at;
+        REQUIRE(::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+        return ntohs(at.sin_port);
+    }
+    std::string name() const { return "127.0.0.1:" + std::to_string(port()); }
+
+    void send(const std::string& bytes) const {
+        for (std::size_t done = 0; done < bytes.size();) {
+            const auto n = ::send(fd_, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+            REQUIRE(n > 0);
+            done += static_cast<std::size_t>(n);
+        }
+    }
+    /// Sends as long as the system takes it; returns how much that was.
+    std::size_t send_all_that_fits(const std::string& piece, int patience_ms) const {
+        ::fcntl(fd_, F_SETFL, O_NONBLOCK);
+        std::size_t sent = 0;
+        for (;;) {
+            const auto n = ::send(fd_, piece.data(), piece.size(), MSG_NOSIGNAL);
+            if (n > 0) {
+                sent += static_cast<std::size_t>(n);
+                continue;
+            }
+            pollfd writable{fd_, POLLOUT, 0};
+            if (::poll(&writable, 1, patience_ms) == 0) return sent;
+        }
+    }
+    /// True once the other side has closed.
+    bool at_end() const {
+        char byte;
+        return ::recv(fd_, &byte, 1, 0) <= 0;
+    }
+    void close() {
+        if (fd_ >= 0) ::close(fd_);
+        fd_ = -1;
+    }
+    /// Closes with a reset instead of an orderly end.
+    void reset() {
+        const linger now{1, 0};
+        ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        close();
+    }
+
+private:
+    int fd_;
+};
+
+template <class F>
+std::string io_failure(F f, int code) {
+    try {
+        f();
+    } catch (const io_error& e) {
+        CHECK(e.code() == code);
+        return e.what();
+    }
+    FAIL("no io_error");
+    return {};
+}
+
+/// "peer:line" of a bad record's place, whatever the peer's port.
+bool is_from(const test::bad_record& bad, const std::string& peer, const std::string& rest) {
+    return bad.where == peer + rest;
+}
+
+}  // namespace
+
+TEST_CASE("a server reads the lines of its clients and ends after the last one has closed") {
+    tcp_server server = tcp_listen(0, {.end_after = 1});
+    const std::uint16_t port = server.port();
+    CHECK(port != 0);
+    CHECK(server.name() == "127.0.0.1:" + std::to_string(port));
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines);
+    std::thread client([&] {
+        auto s = peer_socket::connect_to(port);
+        s.send("one\ntw");
+        s.send("o\r\nthree\n");
+    });
+    d.run();
+    client.join();
+    CHECK(d.values == std::vector<std::string>{"one", "two", "three"});
+    CHECK(d.bad.empty());
+    CHECK(d.position().empty());
+}
+
+TEST_CASE("clients may come before the job starts, once the port is known") {
+    tcp_server server = tcp_listen(0, {.end_after = 1});
+    auto client = peer_socket::connect_to(server.port());
+    client.send("early\n");
+    client.close();
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines);
+    d.run();
+    CHECK(d.values == std::vector<std::string>{"early"});
+}
+
+TEST_CASE("lines of several connections at once never mix, and each keeps its order") {
+    constexpr std::size_t clients = 8;
+    constexpr int each = 2000;
+    tcp_server server = tcp_listen(0, {.end_after = clients, .max_connections = 3});
+    const std::uint16_t port = server.port();
+    std::vector<std::thread> threads;
+    for (std::size_t c = 0; c < clients; ++c)
+        threads.emplace_back([&, c] {
+            auto s = peer_socket::connect_to(port);
+            std::string bytes;
+            for (int i = 0; i < each; ++i) bytes += std::to_string(c) + " " + std::to_string(i) + "\n";
+            // In pieces of all sizes, so that lines are cut.
+            std::size_t size = 1 + c;
+            for (std::size_t at = 0; at < bytes.size(); at += size, size = size * 7 % 97 + 1)
+                s.send(bytes.substr(at, size));
+        });
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines, nullptr, 100);
+    d.run();
+    for (auto& t : threads) t.join();
+    CHECK(d.bad.empty());
+    std::vector<int> next(clients);
+    for (const std::string& line : d.values) {
+        const std::size_t c = std::stoul(line);
+        REQUIRE(c < clients);
+        REQUIRE(line == std::to_string(c) + " " + std::to_string(next[c]++));
+    }
+    for (int n : next) CHECK(n == each);
+}
+
+TEST_CASE("a line cut off by the end of the connection is a bad record that names the client") {
+    tcp_server server = tcp_listen(0, {.end_after = 2});
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines);
+    auto first = peer_socket::connect_to(server.port());
+    const std::string name = first.name();
+    first.send("a\nb\ncut");
+    first.close();
+    d.read(3);
+    REQUIRE(d.bad.size() == 1);
+    CHECK(is_from(d.bad[0], name, ":3 byte 4"));
+    CHECK(d.bad[0].why == "cut off: the connection ended within the line");
+    CHECK(d.bad[0].raw == "cut");
+    auto second = peer_socket::connect_to(server.port());
+    second.send("c\n");
+    second.close();
+    d.run();
+    CHECK(d.values == std::vector<std::string>{"a", "b", "c"});
+    CHECK(d.bad.size() == 1);
+}
+
+TEST_CASE("a client that is lost is a bad record with the system's reason, and the others go on") {
+    tcp_server server = tcp_listen(0, {.end_after = 2});
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines);
+    auto lost = peer_socket::connect_to(server.port());
+    auto other = peer_socket::connect_to(server.port());
+    const std::string name = lost.name();
+    lost.send("a\nb");
+    d.read(1);
+    lost.reset();
+    d.read(2);
+    REQUIRE(d.bad.size() == 1);
+    CHECK(is_from(d.bad[0], name, ":2 byte 2"));
+    CHECK(d.bad[0].why == "connection lost: Connection reset by peer");
+    CHECK(d.bad[0].raw == "b");
+    other.send("c\n");
+    other.close();
+    d.run();
+    CHECK(d.values == std::vector<std::string>{"a", "c"});
+}
+
+TEST_CASE("a port in use, a foreign address and an unknown host are named with the system's reason") {
+    auto taken = peer_socket::listening();
+    auto server = tcp_listen(taken.port());
+    CHECK(io_failure([&] { text_lines(server).splits(); }, EADDRINUSE) ==
+          "cannot listen on " + taken.name() + ": Address already in use");
+    CHECK(io_failure([&] { tcp_listen("192.0.2.1", 0).port(); }, EADDRNOTAVAIL) ==
+          "cannot listen on 192.0.2.1:0: Cannot assign requested address");
+    CHECK_THROWS_AS(tcp_listen("no such host", 0).port(), io_error);
+    CHECK(tcp_listen(0, {.max_connections = 0}).problems().size() == 1);
+}
+
+TEST_CASE("a client reads what the server sends until that closes") {
+    auto server = peer_socket::listening();
+    auto lines = text_lines(tcp_connect("127.0.0.1", server.port()));
+    CHECK(lines.name() == "text_lines " + server.name());
+    test::driver<std::string> d(lines);
+    auto s = server.accept();
+    s.send("one\n");
+    d.read(1);
+    s.send("two\nthr");
+    s.close();
+    d.run();
+    CHECK(d.values == std::vector<std::string>{"one", "two"});
+    REQUIRE(d.bad.size() == 1);
+    CHECK(is_from(d.bad[0], server.name(), ":3 byte 8"));
+}
+
+TEST_CASE("host names are looked up") {
+    auto server = peer_socket::listening();
+    auto lines = text_lines(tcp_connect("localhost", server.port()));
+    test::driver<std::string> d(lines);
+    auto s = server.accept();
+    s.send("one\n");
+    s.close();
+    d.run();
+    CHECK(d.values == std::vector<std::string>{"one"});
+}
+
+TEST_CASE("a refused and a lost connection are errors with the name and the system's reason") {
+    std::uint16_t port = 0;
+    {
+        auto server = peer_socket::listening();
+        port = server.port();
+    }
+    auto refused = text_lines(tcp_connect("127.0.0.1", port));
+    test::driver<std::string> d(refused);
+    CHECK(io_failure([&] { d.run(); }, ECONNREFUSED) ==
+          "cannot connect to 127.0.0.1:" + std::to_string(port) + ": Connection refused");
+
+    auto server = peer_socket::listening();
+    auto lines = text_lines(tcp_connect("127.0.0.1", server.port()));
+    test::driver<std::string> lost(lines);
+    auto s = server.accept();
+    s.send("one\ntw");
+    lost.read(1);
+    s.reset();
+    CHECK(io_failure([&] { lost.run(); }, ECONNRESET) ==
+          "cannot read from " + server.name() + ": Connection reset by peer");
+    CHECK(lost.values == std::vector<std::string>{"one"});
+}
+
+TEST_CASE("when nobody polls, the sender is held up by bounded buffers, and nothing is lost") {
+    tcp_server server = tcp_listen(0, {.end_after = 1});
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines, nullptr, 4096);
+    auto client = peer_socket::connect_to(server.port());
+    const std::string line(999, 'x');
+    const std::size_t sent = client.send_all_that_fits(line + "\n", 200);
+    // The system's own buffers: some megabytes at most.
+    CHECK(sent < 32 * 1024 * 1024);
+    client.send(std::string(1000 - sent % 1000 - 1, 'x') + "\n");
+    client.close();
+    d.run();
+    CHECK(d.values.size() == sent / 1000 + 1);
+    CHECK(std::all_of(d.values.begin(), d.values.end(), [&](const std::string& v) { return v.size() <= 999; }));
+}
+
+TEST_CASE("destroying a reader closes its sockets, whatever it waits for, and the port can be served again") {
+    tcp_server server = tcp_listen(0);
+    const std::uint16_t port = server.port();
+    auto lines = text_lines(server);
+    for (int round = 0; round < 20; ++round) {
+        test::driver<std::string> d(lines);
+        auto client = peer_socket::connect_to(port);
+        client.send("line\npart");
+        if (round % 2 == 0) d.read(1);
+        d.close();
+        CHECK(client.at_end());
+    }
+    CHECK(server.port() == port);
+
+    auto silent = peer_socket::listening();
+    auto client_lines = text_lines(tcp_connect("127.0.0.1", silent.port()));
+    for (int round = 0; round < 20; ++round) {
+        test::driver<std::string> d(client_lines);
+        d.close();
+    }
+}
+
+TEST_CASE("a server can have one reader at a time") {
+    tcp_server server = tcp_listen(0);
+    auto lines = text_lines(server);
+    test::driver<std::string> first(lines);
+    CHECK(io_failure([&] { lines.open("0", nullptr, {}); }, EADDRINUSE).find("twice") != std::string::npos);
+    CHECK_NOTHROW(lines.splits());
+    first.close();
+    test::driver<std::string> second(lines);
+}
+
+TEST_CASE("what a connection sends cannot be read again, so a position is refused") {
+    tcp_server server = tcp_listen(0);
+    auto lines = text_lines(server);
+    const std::string position;
+    CHECK_THROWS_AS(lines.open("0", &position, {}), error);
+}
