@@ -17,6 +17,11 @@ class gate {
 public:
     enum class state : unsigned char { progressed, blocked, empty, finished };
 
+    gate() = default;
+    gate(const gate&) = delete;
+    gate& operator=(const gate&) = delete;
+    ~gate() { delete current_.records; }
+
     /// Adds a channel whose records go to `input`. Before the first step.
     void add(channel& from, receiver_base& input);
     /// Where the signals go: the first input of the first operator. Before the first step.
