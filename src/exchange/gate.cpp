@@ -67,8 +67,8 @@ progress gate::settle() {
         aligning_ = 0;
         for (input& in : inputs_) in.held_for_barrier = false;
     }
-    if (merger_.current() > forwarded_) {
-        const timestamp w = merger_.current();
+    const timestamp w = inputs_.empty() ? timestamp::max() : merger_.current();
+    if (w > forwarded_) {
         if (signals_->on_watermark(w) == progress::blocked) return progress::blocked;
         forwarded_ = w;
     }

@@ -40,7 +40,26 @@ bool graph::has_event_time(node_id id) const {
 }
 
 std::size_t graph::parallelism_of(node_id id, std::size_t job_parallelism) const {
-    return std::min(nodes[id].parallelism.value_or(job_parallelism), nodes[id].max_parallelism);
+    const node& n = nodes[id];
+    std::size_t wanted = n.parallelism.value_or(job_parallelism);
+    if (!n.parallelism) {
+        if (n.split_count) {
+            // A subtask without a split would only keep the others' event time waiting for its end.
+            try {
+                wanted = std::min(wanted, std::max<std::size_t>(1, n.split_count()));
+            } catch (const std::exception&) {
+                wanted = 1;  // The source will say what is wrong when it is opened.
+            }
+        } else if (const auto inputs = inputs_of(id); !inputs.empty() && !inputs[0]->by_key) {
+            wanted = 1;
+            for (const edge* e : inputs) wanted = std::max(wanted, parallelism_of(e->from, job_parallelism));
+        }
+    }
+    return std::min(wanted, n.max_parallelism);
+}
+
+bool graph::connects(const edge& e, std::size_t i, std::size_t k, std::size_t job_parallelism) const {
+    return e.by_key || k == i % parallelism_of(e.to, job_parallelism);
 }
 
 bool graph::is_chained(const edge& e, std::size_t job_parallelism) const {
@@ -89,7 +108,7 @@ std::string how(const graph& g, const edge& e, std::size_t job_parallelism) {
     if (e.by_key) return "by key";
     const std::size_t from = g.parallelism_of(e.from, job_parallelism);
     const std::size_t to = g.parallelism_of(e.to, job_parallelism);
-    return from == to ? "forward" : to == 1 ? "gathered" : "dealt out";
+    return from > to ? "gathered" : "forward";
 }
 
 std::string quoted(std::string_view text) {

@@ -57,7 +57,7 @@ void job_core::size_channels() {
             if (graph_.is_chained(e, options_.parallelism)) continue;
             const std::size_t from = graph_.parallelism_of(e.from, options_.parallelism);
             const std::size_t to = graph_.parallelism_of(e.to, options_.parallelism);
-            const std::size_t channels = !e.by_key && from == to ? from : from * to;
+            const std::size_t channels = e.by_key ? from * to : from;
             // In the ring, and one at each end.
             bytes += channels * (capacity + 2) * batch * graph_.nodes[e.from].outputs[e.from_port]->size;
         }
@@ -132,7 +132,7 @@ void job_core::build() {
         const std::size_t to = graph_.parallelism_of(e.to, p);
         for (std::size_t i = 0; i < from; ++i)
             for (std::size_t k = 0; k < to; ++k) {
-                if (!e.by_key && from == to && i != k) continue;
+                if (!graph_.connects(e, i, k, p)) continue;
                 auto through = std::make_unique<channel>(options_.channel_capacity);
                 through->connect(*tasks_[task_of_node_[e.from]].subtasks[i], *tasks_[task_of_node_[e.to]].subtasks[k]);
                 links_.push_back({&e, i, k, std::move(through)});
@@ -201,7 +201,7 @@ void job_core::wire_outputs(subtask& s, plan::node_id id, std::size_t index, std
             for (const link& l : links_)
                 if (l.of == e && l.from == index) channels.push_back(l.through.get());
             s.links.push_back(e->by_key ? e->by_key(std::move(channels), options_.batch_size, options_.key_groups)
-                                        : n.outputs[port]->forward(std::move(channels), options_.batch_size));
+                                        : n.outputs[port]->forward(*channels.at(0), options_.batch_size));
             to.push_back(s.links.back().get());
         }
         if (to.empty()) continue;

@@ -17,8 +17,8 @@ namespace runnel {
 ///
 /// A watermark travels behind the next batch of a channel rather than at once, so that steady input leaves in full
 /// batches. That is safe while records keep its promise; before a record that does not, it is sent first.
-/// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`; with `whole_batches`
-/// true it is asked once a batch, with no record.
+/// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`; with one channel it is
+/// not asked, and whole batches change hands.
 /// Thread safety: unsafe; the producing subtask owns it.
 template <class T, class Partitioner>
 class sender final : public receiver<T> {
@@ -31,7 +31,7 @@ public:
     progress on_batch(batch<T>& records) override {
         if (records.min_time() <= watermark_ && watermark_ != timestamp::min() && catch_up() == progress::blocked)
             return progress::blocked;
-        if (Partitioner::whole_batches || targets_.size() == 1) return pass_whole(records);
+        if (targets_.size() == 1) return pass_whole(records);
         for (std::size_t i = records.cursor(); i < records.size(); ++i) {
             target& t = targets_[partitioner_(std::as_const(records).value(i), targets_.size())];
             if (!t.filling) t.filling = fresh(t);
@@ -99,8 +99,7 @@ private:
 
     /// The batch's columns change hands; no record is touched.
     progress pass_whole(batch<T>& records) {
-        const std::size_t index = targets_.size() == 1 ? 0 : partitioner_(targets_.size());
-        target& t = targets_[index];
+        target& t = targets_[0];
         if (t.filling && t.filling->size() != 0 && push(t) == progress::blocked) return progress::blocked;
         if (!t.filling) t.filling = fresh(t);
         if (records.cursor() == 0) {
@@ -135,13 +134,10 @@ private:
     std::size_t step_ = 0;
 };
 
-/// Deals whole batches to the channels in turn.
-struct round_robin {
-    static constexpr bool whole_batches = true;
-    std::size_t next = 0;
-    std::size_t operator()(std::size_t channels) { return next++ % channels; }
+/// The partitioner of an exchange with one channel.
+struct to_one {
     template <class T>
-    std::size_t operator()(const T&, std::size_t) {
+    std::size_t operator()(const T&, std::size_t) const {
         return 0;
     }
 };
@@ -150,11 +146,9 @@ struct round_robin {
 /// its group.
 template <class T, class GroupOf>
 struct by_key_group {
-    static constexpr bool whole_batches = false;
     GroupOf group_of;
     std::size_t groups;
     std::size_t operator()(const T& record, std::size_t channels) { return group_of(record) * channels / groups; }
-    std::size_t operator()(std::size_t) { return 0; }
 };
 
 }  // namespace runnel

@@ -106,6 +106,7 @@ private:
         n.detail = from->name();
         n.problems = from->problems();
         n.outputs.push_back(&plan::record_type_of<T>());
+        n.split_count = [from] { return from->splits().size(); };
         n.make_source = [from] {
             return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T, no_event_time>>(from, no_event_time{}));
         };

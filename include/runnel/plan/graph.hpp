@@ -23,7 +23,7 @@ namespace runnel::plan {
 struct record_type {
     std::type_index type;
     std::size_t size;  ///< Bytes of a record in a batch, its time included; what it points to is not.
-    std::unique_ptr<receiver_base> (*forward)(std::vector<channel*> to, std::size_t batch_size);
+    std::unique_ptr<receiver_base> (*forward)(channel& to, std::size_t batch_size);
     /// Null if records cannot be copied.
     std::unique_ptr<receiver_base> (*copies)(const std::vector<receiver_base*>& to);
 };
@@ -32,8 +32,8 @@ template <class T>
 const record_type& record_type_of() {
     static const record_type type = [] {
         record_type t{typeid(T), sizeof(T) + sizeof(timestamp),
-                      [](std::vector<channel*> to, std::size_t batch_size) -> std::unique_ptr<receiver_base> {
-                          return std::make_unique<sender<T, round_robin>>(std::move(to), round_robin{}, batch_size);
+                      [](channel& to, std::size_t batch_size) -> std::unique_ptr<receiver_base> {
+                          return std::make_unique<sender<T, to_one>>(std::vector{&to}, to_one{}, batch_size);
                       },
                       nullptr};
         if constexpr (std::is_copy_constructible_v<T>)
@@ -54,7 +54,9 @@ struct node {
     std::string kind;  ///< "source", "map, filter", "window", "sink", ...
     std::string name;  ///< Unique; given by the user or made from kind and number.
     bool named = false;
-    std::optional<std::size_t> parallelism;  ///< If not the job's.
+    /// If set by the user. Otherwise a source has the job's, but no more than it has splits; an operator that is fed
+    /// by key has the job's; any other that of its input.
+    std::optional<std::size_t> parallelism;
     std::size_t max_parallelism = static_cast<std::size_t>(-1);
     bool gives_event_time = false;  ///< A source that sets it.
     bool needs_event_time = false;
@@ -63,6 +65,8 @@ struct node {
     std::string detail;  ///< Parameters in words, for `describe()`.
     std::vector<std::string> problems;
     std::vector<const record_type*> outputs;  ///< Port 0 is the main output.
+    /// For sources: how many splits there are now.
+    std::function<std::size_t()> split_count;
     /// Exactly one of the two is set. `wake` has the instance called again after it answered `blocked`.
     std::function<std::unique_ptr<source_stage_base>()> make_source;
     std::function<std::unique_ptr<stage>(std::function<void()> wake)> make_stage;
@@ -75,7 +79,8 @@ struct edge {
     std::size_t from_port;
     node_id to;
     std::size_t to_port = 0;
-    /// Makes the producing end if records are placed by key; empty: records keep their subtask, or are dealt out in batches.
+    /// Makes the producing end if records are placed by key. Empty: what subtask i of n sends goes to subtask i mod m
+    /// of m, so that the order of records never changes.
     std::function<std::unique_ptr<receiver_base>(std::vector<channel*> to, std::size_t batch_size, std::size_t key_groups)>
         by_key;
 };
@@ -92,6 +97,8 @@ struct graph {
     bool has_event_time(node_id id) const;
     /// Subtasks of a node in a job of the given parallelism.
     std::size_t parallelism_of(node_id id, std::size_t job_parallelism) const;
+    /// True if there is a channel from subtask `i` of the one end to subtask `k` of the other.
+    bool connects(const edge& e, std::size_t i, std::size_t k, std::size_t job_parallelism) const;
     /// True if both ends of `e` run in the same subtask, one calling the other, without a channel.
     bool is_chained(const edge& e, std::size_t job_parallelism) const;
     /// All problems, in words; empty if the graph can run.
