@@ -93,8 +93,14 @@ private:
                 std::string_view line;
                 switch (lines_->next(line)) {
                     case event::line: take(line, into); break;
-                    case event::bad: context_.bad_record(lines_->where(), lines_->why(), line); break;
-                    case event::ended: forget_header(); break;
+                    case event::bad:
+                        refuse_header();
+                        context_.bad_record(lines_->where(), lines_->why(), line);
+                        break;
+                    case event::ended:
+                        // That of a file stays, since the position depends on it.
+                        if (!replayable_) forget_header();
+                        break;
                     case event::wait: return poll_result::wait();
                     case event::pause: return poll_result::more();
                     case event::finished: return poll_result::finished();
@@ -103,7 +109,10 @@ private:
             return poll_result::more();
         }
         std::string position() const override {
-            return replayable_ ? detail::encode_line_place(lines_->position()) : std::string();
+            if (!replayable_) return {};
+            // Blank lines may come before the header, which is not to be taken for a record after a restore.
+            if (peers_[0].header == header_state::expected) return detail::encode_line_place({});
+            return detail::encode_line_place(lines_->position());
         }
 
         /// Takes the header from the beginning of what is going to be read from further on.
@@ -135,8 +144,7 @@ private:
                 if (line.empty()) return;
             try {
                 if constexpr (Format::header) {
-                    while (peers_.size() <= lines_->peer()) peers_.push_back(peer(format_));
-                    peer& p = peers_[lines_->peer()];
+                    peer& p = current();
                     if (p.header != header_state::good) [[unlikely]] return take_header(p, line);
                     p.decoder.append(line, into);
                 } else {
@@ -155,9 +163,17 @@ private:
             p.decoder.read_header(line);
             p.header = header_state::good;
         }
-        void forget_header() {
+        /// A line that is too long or cut off has come where the header should be.
+        void refuse_header() {
             if constexpr (Format::header)
-                if (lines_->peer() < peers_.size()) peers_[lines_->peer()] = peer(format_);
+                if (current().header == header_state::expected) current().header = header_state::bad;
+        }
+        void forget_header() {
+            if constexpr (Format::header) current() = peer(format_);
+        }
+        peer& current() {
+            while (peers_.size() <= lines_->peer()) peers_.push_back(peer(format_));
+            return peers_[lines_->peer()];
         }
 
         std::unique_ptr<detail::line_reader> lines_;
