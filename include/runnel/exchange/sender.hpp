@@ -29,6 +29,8 @@ public:
     }
 
     progress on_batch(batch<T>& records) override {
+        // A record wakes an idle input; the channels that this one doesn't go to have to be told.
+        if (idle_ && on_activity(activity::active) == progress::blocked) return progress::blocked;
         if (records.min_time() <= watermark_ && watermark_ != timestamp::min() && catch_up() == progress::blocked)
             return progress::blocked;
         if (targets_.size() == 1) return pass_whole(records);
@@ -52,8 +54,10 @@ public:
     }
 
     progress on_activity(activity a) override {
-        return signal({nullptr, timestamp::min(), 0,
-                       a == activity::idle ? envelope::kind::idle : envelope::kind::active});
+        const auto what = a == activity::idle ? envelope::kind::idle : envelope::kind::active;
+        if (signal({nullptr, timestamp::min(), 0, what}) == progress::blocked) return progress::blocked;
+        idle_ = a == activity::idle;
+        return progress::done;
     }
     progress on_barrier(checkpoint_id id) override {
         return signal({nullptr, timestamp::min(), id, envelope::kind::barrier});
@@ -132,6 +136,7 @@ private:
     timestamp watermark_ = timestamp::min();
     /// How many channels have got the signal that is on its way.
     std::size_t step_ = 0;
+    bool idle_ = false;
 };
 
 /// The partitioner of an exchange with one channel.
