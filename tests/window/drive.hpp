@@ -20,7 +20,7 @@ template <class T>
 class collector : public receiver<T> {
 public:
     std::vector<std::pair<T, timestamp>> got;
-    std::size_t refuse_every = 0;
+    std::size_t refuse_every = 0;  // 0: never; 1 would be always
 
     progress on_batch(batch<T>& records) override {
         const bool refuse = refuse_every != 0 && ++calls_ % refuse_every == 0;
@@ -45,7 +45,7 @@ private:
 struct drive_options {
     std::size_t batch_size = 256;
     std::size_t output_batch = 256;
-    std::size_t refuse_every = 0;
+    std::size_t refuse_every = 0;  // 0: never; 1 would be always
     std::size_t subtask = 0;
     std::size_t parallelism = 1;
     std::size_t key_groups = 128;
