@@ -222,7 +222,7 @@ def check_layout():
 
 
 def check_wide_lines():
-    names = [n for n in tracked() if n.endswith((".hpp", ".cpp"))]
+    names = [n for n in tracked() if n.endswith((".hpp", ".cpp")) and not n.startswith("tests/")]
     return [f"{name}:{number}: {len(line)} columns" for name, number, line in source_lines(names) if len(line) > 120]
 
 
@@ -253,7 +253,7 @@ RULES = [
     ("nothing is marked as left open", check_left_open),
     ("build, tests and benchmarks name no address outside the machine", check_addresses),
     ("the top level holds what the layout names", check_layout),
-    ("no line is wider than 120 columns", check_wide_lines),
+    ("no line outside the tests is wider than 120 columns", check_wide_lines),
 ]
 
 
