@@ -102,16 +102,20 @@ private:
 
     progress on_watermark(timestamp w) override {
         if constexpr (requires { op_.advance(w, out_); }) {
-            if (step_ == 0) {
+            if (!advanced_) {
                 try {
                     if (op_.advance(w, out_) == progress::blocked) return progress::blocked;
                 } catch (...) {
                     detail::rethrow_with_place(context_.name, context_.subtask, w);
                 }
+                advanced_ = true;
             }
         }
         const progress p = each_output([&](auto& o) { return o.forward_watermark(w); });
-        if (p == progress::done && context_.metrics) context_.metrics->watermark.set(w.ns());
+        if (p == progress::done) {
+            advanced_ = false;
+            if (context_.metrics) context_.metrics->watermark.set(w.ns());
+        }
         count(0);
         return p;
     }
@@ -166,6 +170,8 @@ private:
     typename detail::outputs_of<sides>::discards unused_sides_;
     output<out_type> out_;
     typename detail::outputs_of<sides>::type side_outs_;
+    /// The operator has advanced to the watermark that is on its way.
+    bool advanced_ = false;
     /// How many outputs have got the signal that is on its way.
     std::size_t step_ = 0;
 };
