@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "runnel/core/error.hpp"
-#include "runnel/core/real_clock.hpp"
 #include "runnel/runtime/pool_executor.hpp"
 #include "runnel/state/key_group.hpp"
 
@@ -29,7 +28,7 @@ job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::
         problems.push_back("key_groups must be 1 to 32,768; the default is 128.");
     if (!problems.empty()) throw graph_error(std::move(problems));
     size_channels();
-    if (options_.clock == nullptr) own_clock_ = make_real_clock();
+    if (options_.clock == nullptr) own_clock_ = std::make_unique<real_clock>();
     clock_ = options_.clock ? options_.clock : own_clock_.get();
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runnel/core/options.hpp"
+#include "runnel/core/real_clock.hpp"
 #include "runnel/exchange/channel.hpp"
 #include "runnel/plan/graph.hpp"
 #include "runnel/runtime/status.hpp"
@@ -53,7 +54,7 @@ private:
 
     const plan::graph graph_;
     job_options options_;
-    std::unique_ptr<runnel::clock> own_clock_;
+    std::unique_ptr<real_clock> own_clock_;
     std::unique_ptr<runnel::executor> own_executor_;
     runnel::clock* clock_;
     runnel::executor* executor_ = nullptr;
