@@ -111,9 +111,9 @@ public:
 
     progress process(batch<In>& in, output<output_type>& out) {
         batch<output_type>& to = out.current();
-        to.reserve(out.batch_size());
         while (!in.empty()) {
             if (!out.ready()) return progress::blocked;
+            to.reserve(out.batch_size());  // Each time: who got the last batch may have kept its columns.
             to.widen(in.min_time(), in.max_time());
             if constexpr ((Steps::at_most_one && ...)) {
                 // Not more results than records: room for `n` is known to be there.
