@@ -1,0 +1,229 @@
+#include "runnel/runtime/pool_executor.hpp"
+
+#include <concurrentqueue/concurrentqueue.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runnel/runtime/parking.hpp"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+namespace runnel {
+namespace {
+
+using ready_queue = moodycamel::ConcurrentQueue<runnable*>;
+
+void pause_briefly() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+constexpr std::size_t max_threads = 4096;
+constexpr std::size_t max_searchers = 2;
+// One run in so many looks into the shared list first, so that work from outside isn't starved by workers that
+// feed themselves. Prime, so that it doesn't fall into step with the work; Go uses the same figure.
+constexpr unsigned shared_first_every = 61;
+// A search before parking: some 5 to 10 microseconds in all, about what waking a thread costs.
+constexpr int spin_rounds = 40;
+constexpr int pauses_per_round = 4;
+constexpr int yield_rounds = 4;
+
+std::size_t checked(std::size_t threads) {
+    if (threads == 0 || threads > max_threads)
+        throw std::invalid_argument("runnel::pool_executor: " + std::to_string(threads) +
+                                    " threads. Give 1 to " + std::to_string(max_threads) + ".");
+    return threads;
+}
+
+/// Blocks the signals that are sent to a process while it lives; threads started meanwhile inherit that.
+class signals_blocked {
+public:
+    signals_blocked() noexcept {
+        sigset_t sent;
+        sigfillset(&sent);
+        // What a thread does to itself, or what a profiler sends to each, still goes to the host's handlers.
+        for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) sigdelset(&sent, own);
+        pthread_sigmask(SIG_SETMASK, &sent, &before_);
+    }
+    ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    signals_blocked(const signals_blocked&) = delete;
+    signals_blocked& operator=(const signals_blocked&) = delete;
+
+private:
+    sigset_t before_;
+};
+
+}  // namespace
+
+class pool_executor::impl {
+public:
+    explicit impl(std::size_t threads)
+        : searchers_(std::min(max_searchers, (threads + 1) / 2)),
+          may_spin_(threads <= std::thread::hardware_concurrency()),
+          shared_(ready_) {
+        if (!shared_.valid()) throw std::bad_alloc();
+        for (std::size_t i = 0; i < threads; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
+        const signals_blocked blocked;
+        try {
+            for (auto& w : workers_) w->thread = std::thread([&w = *w, this] { work(w); });
+        } catch (...) {
+            finish();
+            throw;
+        }
+    }
+
+    ~impl() { finish(); }
+
+    void submit(runnable& work) {
+        worker* const self = current_worker;
+        if (self == nullptr || &self->pool != this) {
+            {
+                std::lock_guard lock(shared_mutex_);
+                push(shared_, work);
+            }
+            parking_.notify_one();
+            return;
+        }
+        push(self->own, work);
+        // What submits itself anew is going to be run by this very worker; to wake another one for it would only
+        // move it to and fro.
+        if (&work != self->running) parking_.notify_one();
+    }
+
+    std::size_t threads() const noexcept { return workers_.size(); }
+
+private:
+    struct worker {
+        worker(impl& p, std::size_t i) : pool(p), index(i), own(p.ready_) {
+            if (!own.valid()) throw std::bad_alloc();
+        }
+        impl& pool;
+        const std::size_t index;
+        ready_queue::producer_token_t own;  // the worker's own list within `ready_`
+        runnable* running = nullptr;        // own thread only
+        unsigned runs = 0;
+        std::thread thread;
+    };
+
+    static thread_local worker* current_worker;
+
+    void push(ready_queue::producer_token_t& list, runnable& work) {
+        if (!ready_.enqueue(list, &work)) throw std::bad_alloc();
+    }
+    bool pop(ready_queue::producer_token_t& list, runnable*& work) {
+        return ready_.try_dequeue_from_producer(list, work);
+    }
+
+    void work(worker& self) {
+        current_worker = &self;
+#ifdef __linux__
+        pthread_setname_np(pthread_self(), "runnel-worker");
+#endif
+        while (runnable* next = find(self)) {
+            self.running = next;
+            next->run();
+        }
+        current_worker = nullptr;
+    }
+
+    /// The next piece of work; sleeps while there is none; null at the end.
+    runnable* find(worker& self) {
+        runnable* found = nullptr;
+        if (++self.runs % shared_first_every == 0 && pop(shared_, found)) return found;
+        if (pop(self.own, found)) return found;
+        bool searching = parking_.try_search(searchers_);
+        for (;;) {
+            if (searching && search(self, found)) {
+                pass_on();
+                return found;
+            }
+            parking_.prepare_wait(searching);
+            if (look(self, found)) {
+                if (parking_.cancel_wait()) pass_on();
+                return found;
+            }
+            // Pairs with the release in finish(); the fence in prepare_wait() orders the load.
+            if (stopping_.load(std::memory_order_acquire)) {
+                // Whoever is still running something looks after what that submits. The wake-up that cancel_wait()
+                // may have taken was meant for another worker, so it is handed on.
+                if (parking_.cancel_wait()) (void)parking_.end_search();
+                parking_.notify_all();
+                return nullptr;
+            }
+            parking_.commit_wait();
+            searching = true;
+        }
+    }
+
+    /// Takes work from wherever there is some: the shared list, then the workers', beginning behind this one.
+    bool look(worker& self, runnable*& found) {
+        if (pop(shared_, found)) return true;
+        const std::size_t n = workers_.size();
+        for (std::size_t i = 0, victim = self.index; i < n; ++i) {
+            if (++victim == n) victim = 0;
+            if (pop(workers_[victim]->own, found)) return true;
+        }
+        return false;
+    }
+
+    bool search(worker& self, runnable*& found) {
+        if (look(self, found)) return true;
+        if (!may_spin_) return false;
+        for (int round = 0; round < spin_rounds; ++round) {
+            for (int i = 0; i < pauses_per_round; ++i) pause_briefly();
+            if (look(self, found)) return true;
+        }
+        for (int round = 0; round < yield_rounds; ++round) {
+            std::this_thread::yield();
+            if (look(self, found)) return true;
+        }
+        return false;
+    }
+
+    /// A searcher has something to do now. Submissions meanwhile counted on it, so the last one wakes another.
+    void pass_on() {
+        if (parking_.end_search() && ready_.size_approx() > 0) parking_.notify_one();
+    }
+
+    void finish() {
+        // Pairs with the acquire in find().
+        stopping_.store(true, std::memory_order_release);
+        parking_.notify_all();
+        for (auto& w : workers_)
+            if (w->thread.joinable()) w->thread.join();
+    }
+
+    const std::size_t searchers_;
+    const bool may_spin_;
+    ready_queue ready_;  // all lists; each belongs to a token, which is its only producer
+    std::mutex shared_mutex_;
+    // The list for work from outside. One token behind a lock, since a list per outside thread would stay for ever.
+    ready_queue::producer_token_t shared_;
+    std::vector<std::unique_ptr<worker>> workers_;
+    parking<> parking_;
+    std::atomic<bool> stopping_{false};
+};
+
+thread_local pool_executor::impl::worker* pool_executor::impl::current_worker = nullptr;
+
+pool_executor::pool_executor(std::size_t threads) : impl_(std::make_unique<impl>(checked(threads))) {}
+pool_executor::~pool_executor() = default;
+void pool_executor::submit(runnable& work) { impl_->submit(work); }
+std::size_t pool_executor::concurrency() const noexcept { return impl_->threads(); }
+
+}  // namespace runnel
