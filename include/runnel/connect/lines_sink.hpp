@@ -1,0 +1,195 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "runnel/codec/csv.hpp"
+#include "runnel/codec/display.hpp"
+#include "runnel/codec/json.hpp"
+#include "runnel/core/file_system.hpp"
+#include "runnel/sink/sink.hpp"
+
+namespace runnel {
+
+/// What becomes of a file that is there already.
+enum class existing_file : unsigned char {
+    replace,  ///< It is emptied when the job starts.
+    append,   ///< Lines are added. If its last line is not whole, that is an error which names the byte to cut it at.
+    refuse,   ///< An error.
+};
+
+/// How lines are written to a file.
+struct lines_file_options {
+    existing_file existing = existing_file::replace;
+    /// Outlives the job.
+    file_system* files = &default_file_system();
+};
+
+namespace detail {
+
+/// The file behind a sink of lines. Thread safety: unsafe.
+class line_file {
+public:
+    /// `again`: this job has written to the file before, so lines are added, and a part of a line that a failure has
+    /// left at the end is cut off.
+    line_file(const std::string& path, const lines_file_options& options, bool again);
+    bool is_new() const noexcept { return new_; }
+    /// Where whole lines are appended, followed by `written`.
+    std::string& text() noexcept { return text_; }
+    /// Hands the text to the file when there is enough of it.
+    void written() {
+        if (text_.size() >= enough) flush();
+    }
+    void flush();
+    /// All is in the file, and the file on stable storage.
+    void finish();
+
+private:
+    static constexpr std::size_t enough = 64 * 1024;
+    std::string path_;
+    file_system* files_;
+    std::unique_ptr<file> file_;
+    bool new_ = true;
+    std::string text_;
+};
+
+/// `Format` has `begin(std::string&)`, which writes a header if there is one, and `append(std::string&, const T&)`.
+template <class T, class Format>
+class line_file_sink final : public sink<T> {
+public:
+    line_file_sink(std::string path, Format format, lines_file_options options)
+        : path_(std::move(path)), format_(std::move(format)), options_(options) {}
+
+    std::string name() const override { return std::string(Format::name) + " " + path_; }
+    std::unique_ptr<sink_writer<T>> open(const sink_context&) override {
+        auto opened = std::make_unique<writer>(path_, format_, options_, opened_);
+        opened_ = true;
+        return opened;
+    }
+
+private:
+    class writer final : public sink_writer<T> {
+    public:
+        writer(const std::string& path, const Format& format, const lines_file_options& options, bool again)
+            : file_(path, options, again), format_(format) {
+            if (file_.is_new()) format_.template begin<T>(file_.text());
+        }
+        progress write(batch<T>& records) override {
+            std::string& text = file_.text();
+            for (std::size_t i = records.cursor(); i < records.size(); ++i) {
+                // Said first, so that an exception is known to be of this record.
+                records.consume_until(i);
+                const std::size_t before = text.size();
+                try {
+                    format_.append(text, std::as_const(records).value(i));
+                } catch (...) {
+                    text.resize(before);
+                    throw;
+                }
+                text += '\n';
+                file_.written();
+            }
+            records.consume_until(records.size());
+            return progress::done;
+        }
+        progress flush() override {
+            file_.flush();
+            return progress::done;
+        }
+        progress finish() override {
+            file_.finish();
+            return progress::done;
+        }
+
+    private:
+        line_file file_;
+        Format format_;
+    };
+
+    std::string path_;
+    Format format_;
+    lines_file_options options_;
+    bool opened_ = false;
+};
+
+struct json_line {
+    static constexpr std::string_view name = "json_lines_to";
+    template <class T>
+    void begin(std::string&) const {}
+    template <class T>
+    void append(std::string& text, const T& value) const {
+        append_json(text, value);
+    }
+};
+
+struct csv_line {
+    static constexpr std::string_view name = "csv_lines_to";
+    char delimiter;
+    template <class T>
+    void begin(std::string& text) const {
+        text += csv_header<T>(delimiter) + "\n";
+    }
+    template <class T>
+    void append(std::string& text, const T& value) const {
+        append_csv(text, value, delimiter);
+    }
+};
+
+struct text_line {
+    static constexpr std::string_view name = "text_lines_to";
+    template <class T>
+    void begin(std::string&) const {}
+    template <class T>
+    void append(std::string& text, const T& value) const {
+        const std::size_t before = text.size();
+        string_stream stream(text);
+        display(stream, value);
+        refuse_line_breaks(std::string_view(text).substr(before));
+    }
+    static void refuse_line_breaks(std::string_view line);
+};
+
+}  // namespace detail
+
+/// See `json_lines_to`, `csv_lines_to`, `text_lines_to`.
+template <class Format>
+class lines_file_recipe {
+public:
+    lines_file_recipe(std::string path, Format format, lines_file_options options)
+        : path_(std::move(path)), format_(std::move(format)), options_(options) {}
+    template <class T>
+    std::shared_ptr<sink<T>> bind() const {
+        return std::make_shared<detail::line_file_sink<T, Format>>(path_, format_, options_);
+    }
+
+private:
+    std::string path_;
+    Format format_;
+    lines_file_options options_;
+};
+
+// Of these three sinks: each record is one line, ended by "\n". Lines are in the file when the input has run empty, or
+// after 64 KB; when the job has ended without error, all are on stable storage. A crash or full disk can leave a part of
+// the lines written last: then the last one has no line break at its end, which tells that it is not whole. Output is
+// at least once: a job that restarts from a checkpoint adds the lines since then again.
+
+/// Writes each record as a line of JSON (`append_json`) to a file.
+/// Errors: `io_error` with the file's name and the system's reason.
+inline lines_file_recipe<detail::json_line> json_lines_to(std::string path, lines_file_options options = {}) {
+    return {std::move(path), {}, options};
+}
+/// Writes each record as a line of CSV (`append_csv`) to a file, below a header. A field with a line break is quoted and
+/// spans lines, as RFC 4180 says; `csv_lines` does not read such.
+inline lines_file_recipe<detail::csv_line> csv_lines_to(std::string path, char delimiter = ',',
+                                                        lines_file_options options = {}) {
+    return {std::move(path), {delimiter}, options};
+}
+/// Writes each record as `display` does to a file; a text with a line break in it is an error.
+inline lines_file_recipe<detail::text_line> text_lines_to(std::string path, lines_file_options options = {}) {
+    return {std::move(path), {}, options};
+}
+
+}  // namespace runnel
