@@ -51,7 +51,8 @@ def test(preset):
     environment = dict(os.environ)
     environment.setdefault("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1")
     environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-    environment.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1")
+    environment.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1:suppressions="
+                           + str(ROOT / "tests" / "tsan.supp"))
     report = ROOT / "build" / preset / "tests.xml"
     report.unlink(missing_ok=True)
     command = ["ctest", "--preset", preset, "-j", JOBS, "--timeout", "900", "--output-junit", str(report),

@@ -1,5 +1,9 @@
 #include "runnel/runtime/pool_executor.hpp"
 
+#if defined(__SANITIZE_THREAD__)
+#pragma GCC diagnostic ignored "-Wtsan"  // fences in the queue; see tests/tsan.supp
+#endif
+
 #include <concurrentqueue/concurrentqueue.h>
 #include <pthread.h>
 #include <signal.h>
