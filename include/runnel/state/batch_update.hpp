@@ -10,32 +10,61 @@ namespace runnel {
 
 /// Calls `update(V&, i, created)` for the key of each i in [first, last), in this order, making missing values by V().
 ///
-/// `key_at(i)` gives the key, by value or reference, and is called up to twice for each i. A table that exceeds
-/// the near caches is read in stages, a block of keys at a time: fetch the tags, fetch the slots, update.
-/// `update` must not insert into or erase from the table. When it throws at i, the keys before i are updated, and
-/// the key of i exists.
-/// Complexity: O(last - first).
+/// `key_at(i)` gives the key, by value or reference; it is called at most twice for each i, the last time just before
+/// `update`. The functions are fastest if they hold their pointers by value: `[=]`, not `[&]`. `update` must not
+/// insert into or erase from the table.
+/// Throws: what the functions throw. When `update` throws at i, the keys before i are updated, those behind are not,
+/// and the key of i is there. When `key_at` throws at i, the last keys before i may not have been updated.
+/// Complexity: O(last - first). A table beyond the near caches is read in stages, a block of keys at a time, so that
+/// the memory fetches of a block overlap.
 template <class Table, class KeyAt, class Update>
 void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at, Update update) {
-    constexpr std::size_t block = 128;
-    constexpr std::size_t near_cache_bytes = 256 * 1024;
-    auto update_one = [&](std::size_t i, std::uint64_t hash) {
-        bool created;
-        auto& value = into.get_or_create(key_at(i), hash, &created);
-        update(value, i, created);
+    // Enough keys to keep all of the memory's channels busy, few enough for their lines to stay in the second-level
+    // cache. Below the first bound the processor overlaps enough by itself; below the second the tags are near.
+    constexpr std::size_t block = 512;
+    constexpr std::size_t near_bytes = 1 << 20;
+    constexpr std::size_t near_tags = 1 << 19;
+
+    const auto hash = into.hash_function();
+    auto find = into.searches();
+    const auto insert = [&](const auto& key, std::uint64_t h, std::size_t i) {
+        auto& value = into.create(key, h);
+        find = into.searches();
+        update(value, i, true);
     };
-    std::uint64_t hashes[block];
-    while (first != last) {
-        if (into.memory_bytes() <= near_cache_bytes) {
-            update_one(first, into.hash(key_at(first)));
-            ++first;
-            continue;
+
+    while (first != last && into.memory_bytes() <= near_bytes) {
+        const std::size_t end = first + std::min(block, last - first);
+        for (; first != end; ++first) {
+            const auto& key = key_at(first);
+            const std::uint64_t h = hash(key);
+            if (auto* value = find(key, h)) [[likely]]
+                update(*value, first, false);
+            else
+                insert(key, h, first);
         }
+    }
+
+    std::uint64_t hashes[block];
+    typename Table::finder::guess guesses[block];
+    while (first != last) {
+        const std::size_t slots = into.slots();
         const std::size_t n = std::min(block, last - first);
-        for (std::size_t j = 0; j != n; ++j) into.prefetch(hashes[j] = into.hash(key_at(first + j)));
-        for (std::size_t j = 0; j != n; ++j) into.prefetch_slot(hashes[j]);
-        for (std::size_t j = 0; j != n; ++j) update_one(first + j, hashes[j]);
-        first += n;
+        if (slots <= near_tags) {
+            for (std::size_t j = 0; j != n; ++j)
+                guesses[j] = find.look_and_fetch(hashes[j] = hash(key_at(first + j)));
+        } else {
+            for (std::size_t j = 0; j != n; ++j) find.fetch(hashes[j] = hash(key_at(first + j)));
+            for (std::size_t j = 0; j != n; ++j) guesses[j] = find.look_and_fetch(hashes[j]);
+        }
+        // Growth makes the guesses void.
+        for (std::size_t j = 0; j != n && into.slots() == slots; ++j, ++first) {
+            const auto& key = key_at(first);
+            if (auto* value = find(key, hashes[j], guesses[j])) [[likely]]
+                update(*value, first, false);
+            else
+                insert(key, hashes[j], first);
+        }
     }
 }
 
