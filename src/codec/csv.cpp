@@ -60,7 +60,8 @@ private:
         unquoted_.clear();
         for (;;) {
             const std::size_t quote = line_.find('"', at_);
-            if (quote == std::string_view::npos) fail_at(start, column, "the quoted field that starts here does not end");
+            if (quote == std::string_view::npos)
+                fail_at(start, column, "the quoted field that starts here does not end");
             unquoted_.append(line_, at_, quote - at_);
             at_ = quote + 1;
             if (at_ == line_.size() || line_[at_] == delimiter_) return unquoted_;
@@ -228,7 +229,8 @@ void csv_reader::read(std::string_view line, void* into) {
     std::size_t column = 0;
     std::uint64_t seen = 0;
     const auto name_of = [&](std::size_t c) {
-        return c < columns_.size() && columns_[c] < type_->count ? type_->members[columns_[c]].name : std::string_view();
+        const bool is_known = c < columns_.size() && columns_[c] < type_->count;
+        return is_known ? type_->members[columns_[c]].name : std::string_view();
     };
     for (field f; fields.next(f, name_of(column)); ++column) {
         if (column == columns_.size())

@@ -1,16 +1,19 @@
-// How JSON is read: simdjson's first stage finds all tokens of a text at once (vectorised; it also checks UTF-8 and
-// that strings are closed), and the walk over these tokens below fills the object from its table.
+// How JSON is read: simdjson's first stage finds the tokens of a text (vectorised; it also checks UTF-8 and that
+// strings are closed), and the walk over these tokens below fills the object from its table. The first stage may look
+// through a whole block of lines at once, which saves most of its cost on short lines.
 //
-// Measured with bench/json_parsers.cpp on {"user":"u123","page":"/a","at":1700000000000}, one small struct per line,
-// AMD EPYC, g++ 12 -O3; ns per line at 51 and at 201 bytes:
-//   tokens by simdjson 3.0.1 and a walk (this)      44     58
-//   simdjson on-demand, strings without copy        65     79
-//   simdjson on-demand, get_string                  78    111
+// Measured with bench/json_parsers.cpp, {"user":"u123","page":"/a","at":1700000000000} and the same with a page of 150
+// bytes, on an AMD EPYC with g++ 12 -O3; best of 11 rounds, ns per line at 51 and at 201 bytes:
+//   this, in prepared blocks of 32 KB               51     64
+//   this, line by line                              64     74
+//   simdjson 3.0.1 on-demand, strings not copied    65     76
+//   simdjson on-demand, get_string                  82     95
+//   simdjson, tree                                  69     75
 //   Boost.JSON 1.81, events                         68     72
-//   simdjson, tree                                  67     81
-//   Boost.JSON, tree                               124    134
-// The walk is strict where on-demand is lenient (unknown members, text behind the end), knows the byte of each error,
-// and never reads behind the text, so lines need neither padding nor a copy.
+//   Boost.JSON, tree                               123    132
+// Beside the speed: the walk is strict where on-demand is lenient (unknown members, text behind the end), knows the
+// byte of each error, rounds numbers correctly where Boost.JSON 1.81 does not, and never reads behind the text, so
+// that lines need neither padding nor a copy. The price: the first stage is an inner interface of simdjson.
 
 #include <simdjson.h>
 
@@ -20,6 +23,7 @@
 #include "runnel/codec/json.hpp"
 #include "runnel/codec/utf8.hpp"
 #include "runnel/core/error.hpp"
+#include "json_text.hpp"
 #include "text_value.hpp"
 
 namespace runnel::detail {
@@ -27,119 +31,44 @@ namespace {
 
 constexpr int max_depth = 256;
 
-bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-
-/// RFC 8259, section 6.
-bool is_number(std::string_view text) noexcept {
-    std::size_t i = 0;
-    const auto digits = [&] {
-        const std::size_t from = i;
-        while (i < text.size() && is_digit(text[i])) ++i;
-        return i != from;
+/// Names are a few bytes long, and a call of memcmp costs more than they do.
+bool same_bytes(const char* a, const char* b, std::size_t size) noexcept {
+    const auto differ = [&]<class Word>(std::size_t at, Word x) {
+        Word y = 0;
+        std::memcpy(&x, a + at, sizeof x);
+        std::memcpy(&y, b + at, sizeof y);
+        return x != y;
     };
-    if (i < text.size() && text[i] == '-') ++i;
-    if (i < text.size() && text[i] == '0') ++i;
-    else if (!digits()) return false;
-    if (i < text.size() && text[i] == '.' && (++i, !digits())) return false;
-    if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
-        ++i;
-        if (i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
-        if (!digits()) return false;
-    }
-    return i == text.size();
-}
-
-void append_utf8(std::string& out, std::uint32_t code) {
-    const auto byte = [&](std::uint32_t bits) { out += static_cast<char>(bits); };
-    if (code < 0x80) return byte(code);
-    if (code < 0x800) {
-        byte(0xC0 | code >> 6);
-    } else {
-        if (code < 0x10000) {
-            byte(0xE0 | code >> 12);
-        } else {
-            byte(0xF0 | code >> 18);
-            byte(0x80 | (code >> 12 & 0x3F));
-        }
-        byte(0x80 | (code >> 6 & 0x3F));
-    }
-    byte(0x80 | (code & 0x3F));
-}
-
-/// Four hexadecimal digits, or a number above 0xFFFF.
-std::uint32_t parse_hex4(std::string_view text) noexcept {
-    constexpr std::uint32_t bad = 0x10000;
-    if (text.size() < 4) return bad;
-    std::uint32_t code = 0;
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + 4, code, 16);
-    return failure == std::errc() && end == text.data() + 4 ? code : bad;
-}
-
-/// Appends the text with its escapes resolved. Answers npos, or where a wrong escape starts.
-std::size_t unescape(std::string_view text, std::string& out) {
     std::size_t at = 0;
-    for (;;) {
-        const std::size_t backslash = std::min(text.find('\\', at), text.size());
-        out.append(text, at, backslash - at);
-        if (backslash == text.size()) return std::string_view::npos;
-        at = backslash + 2;
-        switch (backslash + 1 < text.size() ? text[backslash + 1] : '\0') {
-            case '"': out += '"'; break;
-            case '\\': out += '\\'; break;
-            case '/': out += '/'; break;
-            case 'b': out += '\b'; break;
-            case 'f': out += '\f'; break;
-            case 'n': out += '\n'; break;
-            case 'r': out += '\r'; break;
-            case 't': out += '\t'; break;
-            case 'u': {
-                std::uint32_t code = parse_hex4(text.substr(at));
-                if (code > 0xFFFF || (code >= 0xDC00 && code <= 0xDFFF)) return backslash;
-                at += 4;
-                if (code >= 0xD800 && code <= 0xDBFF) {
-                    if (text.substr(at, 2) != "\\u") return backslash;
-                    const std::uint32_t low = parse_hex4(text.substr(at + 2));
-                    if (low < 0xDC00 || low > 0xDFFF) return backslash;
-                    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                    at += 6;
-                }
-                append_utf8(out, code);
-                break;
-            }
-            default: return backslash;
-        }
+    for (; at + 8 <= size; at += 8)
+        if (differ(at, std::uint64_t{})) return false;
+    if ((size & 4) != 0) {
+        if (differ(at, std::uint32_t{})) return false;
+        at += 4;
     }
-}
-
-/// Where the first string that is not closed, or holds a control character, goes wrong; for messages only.
-std::size_t find_bad_string(std::string_view text) noexcept {
-    std::size_t start = std::string_view::npos;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool inside = start != std::string_view::npos;
-        if (text[i] == '"') start = inside ? std::string_view::npos : i;
-        else if (inside && static_cast<unsigned char>(text[i]) < 0x20) return i;
-        else if (inside && text[i] == '\\') ++i;
-    }
-    return start;
+    for (; at < size; ++at)
+        if (a[at] != b[at]) return false;
+    return true;
 }
 
 /// Goes once over the tokens of a text. A token starts at its index and ends, but for white space, at the next index.
 class walker {
 public:
-    /// `skipped` bytes of the line are in front of `text`.
-    walker(std::string_view text, std::size_t skipped, const std::uint32_t* first, std::size_t count, time_unit unit,
-           std::string& scratch)
-        : text_(text), skipped_(skipped), next_(first), last_(first + count), unit_(unit), scratch_(scratch) {}
+    /// The line is `text` from byte `start` on. `next` is its first token; the one behind its last is at the end of the
+    /// text or later.
+    walker(std::string_view text, std::size_t start, const std::uint32_t* next, time_unit unit, std::string& scratch)
+        : text_(text), start_(start), next_(next), unit_(unit), scratch_(scratch) {}
 
     void document(const text_type& type, void* into) {
+        if (peek() == '\xEF') skip_byte_order_mark();
+        if (at_end()) throw decode_error("the line is empty");
         value(type, into, 0);
-        if (next_ != last_) fail("text follows the end of the value: " + found());
+        if (!at_end()) fail("text follows the end of the value: " + found());
     }
 
     /// Throws `decode_error`.
-    [[noreturn]] void fail_at(std::size_t byte, const std::string& why) const {
-        std::string text = "byte " + std::to_string(skipped_ + byte + 1);
+    [[noreturn, gnu::cold, gnu::noinline]] void fail_at(std::size_t byte, const std::string& why) const {
+        std::string text = "byte " + std::to_string(byte - start_ + 1);
         if (const std::string member = path(place_); !member.empty()) text += ", member '" + member + "'";
         throw decode_error(text + ": " + why);
     }
@@ -159,8 +88,8 @@ private:
         return text + excerpt(p->name);
     }
 
-    bool at_end() const noexcept { return next_ == last_; }
-    std::size_t position() const noexcept { return at_end() ? text_.size() : *next_; }
+    bool at_end() const noexcept { return *next_ >= text_.size(); }
+    std::size_t position() const noexcept { return std::min<std::size_t>(*next_, text_.size()); }
     /// First character of the next token; a line break at the end, where no token can start.
     char peek() const noexcept { return at_end() ? '\n' : text_[*next_]; }
     std::string_view token() noexcept {
@@ -170,8 +99,18 @@ private:
         return text_.substr(start, end - start);
     }
 
-    [[noreturn]] void fail(const std::string& why) const { fail_at(position(), why); }
-    [[noreturn]] void expected(const std::string& what) const { fail("expected " + what + ", found " + found()); }
+    // Out of line, so that messages take neither registers nor stack where nothing is wrong.
+    [[noreturn, gnu::cold, gnu::noinline]] void fail(const std::string& why) const { fail_at(position(), why); }
+    [[noreturn, gnu::cold, gnu::noinline]] void expected(const char* what) const {
+        fail(std::string("expected ") + what + ", found " + found());
+    }
+    [[noreturn, gnu::cold, gnu::noinline]] void expected_in_range(text_kind kind) const {
+        expected(("an integer " + range_of(kind)).c_str());
+    }
+    [[noreturn, gnu::cold, gnu::noinline]] void not_a_time() const {
+        fail(found() + " is not a time: neither an integer of " + std::string(to_string(unit_)) +
+             " nor ISO 8601, or outside of the years 1677 to 2262");
+    }
     /// The next token in words.
     std::string found() const {
         if (at_end()) return "the end of the line";
@@ -186,6 +125,11 @@ private:
         for (char c : here)
             if (static_cast<unsigned char>(c) < 0x20) return show(c);
         return excerpt(here);
+    }
+
+    void skip_byte_order_mark() {
+        const auto* const here = next_;
+        if (*here != start_ || token() != "\xEF\xBB\xBF") next_ = here;
     }
 
     void value(const text_type& type, void* into, int depth) {
@@ -268,7 +212,7 @@ private:
         const auto* const here = next_;
         if (store_integer(whole_number("an integer"), kind, into)) [[likely]] return;
         next_ = here;
-        expected("an integer " + range_of(kind));
+        expected_in_range(kind);
     }
     template <class Float>
     void floating(void* into) {
@@ -302,8 +246,7 @@ private:
             return;
         }
         next_ = here;
-        fail(found() + " is not a time: neither an integer of " + std::string(to_string(unit_)) +
-             " nor ISO 8601, or outside of the years 1677 to 2262");
+        not_a_time();
     }
     void enumeration(const text_type& type, void* into) {
         const auto* const here = next_;
@@ -317,7 +260,7 @@ private:
         }
         if (e == nullptr) {
             next_ = here;
-            expected(names_of(type));
+            expected(names_of(type).c_str());
         }
         store_enumerator(type, *e, into);
     }
@@ -358,7 +301,7 @@ private:
     /// Whether the quoted text at `start` is exactly `name`, which holds neither quote nor backslash.
     bool is_name(std::size_t start, std::string_view name) const noexcept {
         return text_.size() - start > name.size() + 1 && text_[start + 1 + name.size()] == '"' &&
-               std::memcmp(text_.data() + start + 1, name.data(), name.size()) == 0;
+               same_bytes(text_.data() + start + 1, name.data(), name.size());
     }
     /// Consumes the name of a member; its index in the type, or the count if it is unknown.
     std::size_t member_index(const text_type& type, std::size_t guess) {
@@ -425,7 +368,8 @@ private:
         if (!closes(']')) {
             place_ = &here;
             do {
-                if (here.index == type.count) expected("no more than " + std::to_string(type.count) + " values");
+                if (here.index == type.count)
+                    expected(("no more than " + std::to_string(type.count) + " values").c_str());
                 value(*type.members[here.index].type, type.members[here.index].at(into), depth + 1);
                 ++here.index;
             } while (more(']', "',' or ']'"));
@@ -483,9 +427,8 @@ private:
     }
 
     std::string_view text_;
-    std::size_t skipped_;
+    std::size_t start_;
     const std::uint32_t* next_;
-    const std::uint32_t* last_;
     time_unit unit_;
     std::string& scratch_;
     const place* place_ = nullptr;
@@ -496,23 +439,44 @@ private:
 struct json_reader::parser {
     explicit parser(time_unit t) : unit(t) {
         // The portable implementation looks up to three bytes behind a text that ends within a character.
-        copies = simdjson::get_active_implementation()->name() == "fallback";
+        needs_copy = simdjson::get_active_implementation()->name() == "fallback";
+        reserve(1);
     }
 
+    /// Finds the tokens of the text, and puts its size behind the last one.
+    simdjson::error_code find_tokens(std::string_view text) {
+        if (text.size() > simdjson::SIMDJSON_MAXSIZE_BYTES) return simdjson::CAPACITY;
+        if (needs_copy) {
+            copy.assign(text).append(simdjson::SIMDJSON_PADDING, ' ');
+            text = std::string_view(copy).substr(0, text.size());
+        }
+        reserve(text.size());
+        const auto status = tokens->stage1(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(),
+                                           simdjson::stage1_mode::regular);
+        if (status == simdjson::SUCCESS)
+            tokens->structural_indexes[tokens->n_structural_indexes] = static_cast<std::uint32_t>(text.size());
+        return status;
+    }
+    const std::uint32_t* first() const noexcept { return tokens->structural_indexes.get(); }
+    const std::uint32_t* last() const noexcept { return first() + tokens->n_structural_indexes; }
+
     void reserve(std::size_t size) {
-        if (index && size <= index->capacity()) return;
-        const std::size_t capacity = std::max<std::size_t>({size, 1024, index ? index->capacity() * 2 : 0});
-        index.reset();
+        if (tokens && size <= tokens->capacity()) return;
+        const std::size_t wanted = std::max<std::size_t>({size, 1024, tokens ? tokens->capacity() * 2 : 0});
+        tokens.reset();
         if (simdjson::get_active_implementation()->create_dom_parser_implementation(
-                std::min(capacity, simdjson::SIMDJSON_MAXSIZE_BYTES), 1, index) != simdjson::SUCCESS)
+                std::min(wanted, simdjson::SIMDJSON_MAXSIZE_BYTES), 1, tokens) != simdjson::SUCCESS)
             throw std::bad_alloc();
     }
 
     time_unit unit;
-    bool copies = false;
-    std::unique_ptr<simdjson::internal::dom_parser_implementation> index;
+    bool needs_copy = false;
+    std::unique_ptr<simdjson::internal::dom_parser_implementation> tokens;
     std::string scratch;
     std::string copy;
+    /// The block whose tokens are at hand, if any, and the token to go on with.
+    std::string_view block;
+    const std::uint32_t* next = nullptr;
 };
 
 json_reader::json_reader(time_unit unit) : parser_(std::make_unique<parser>(unit)) {}
@@ -520,30 +484,39 @@ json_reader::json_reader(json_reader&&) noexcept = default;
 json_reader& json_reader::operator=(json_reader&&) noexcept = default;
 json_reader::~json_reader() = default;
 
-void json_reader::read(std::string_view text, const text_type& type, void* into) {
+void json_reader::read(std::string_view line, const text_type& type, void* into) {
     parser& p = *parser_;
-    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-    if (text.size() > simdjson::SIMDJSON_MAXSIZE_BYTES) throw decode_error("longer than 4 GB");
-    p.reserve(text.size());
-    std::string_view body = text;
-    if (p.copies) {
-        p.copy.assign(text).append(simdjson::SIMDJSON_PADDING, ' ');
-        body = std::string_view(p.copy).substr(0, text.size());
-    }
-    const std::size_t mark = body.substr(0, 3) == byte_order_mark ? 3 : 0;
-    if (mark != 0) body.remove_prefix(mark);
-    const auto status = p.index->stage1(reinterpret_cast<const std::uint8_t*>(body.data()), body.size(),
-                                        simdjson::stage1_mode::regular);
-    walker walk(body, mark, p.index->structural_indexes.get(), p.index->n_structural_indexes, p.unit, p.scratch);
+    p.block = {};
+    const auto status = p.find_tokens(line);
+    walker walk(line, 0, p.first(), p.unit, p.scratch);
     switch (status) {
         case simdjson::SUCCESS: return walk.document(type, into);
         case simdjson::EMPTY: throw decode_error("the line is empty");
-        case simdjson::UTF8_ERROR: walk.fail_at(valid_utf8_prefix(body), "not UTF-8");
-        case simdjson::UNCLOSED_STRING: walk.fail_at(find_bad_string(body), "the string that starts here does not end");
+        case simdjson::UTF8_ERROR: walk.fail_at(valid_utf8_prefix(line), "not UTF-8");
+        case simdjson::UNCLOSED_STRING: walk.fail_at(find_bad_string(line), "the string that starts here does not end");
         case simdjson::UNESCAPED_CHARS:
-            walk.fail_at(find_bad_string(body), "control character inside a string; write it as an escape");
+            walk.fail_at(find_bad_string(line), "control character inside a string; write it as an escape");
+        case simdjson::CAPACITY: throw decode_error("the line is longer than 4 GB");
         default: throw decode_error(std::string("not JSON: ") + simdjson::error_message(status));
     }
+}
+
+void json_reader::prepare(std::string_view block) {
+    parser& p = *parser_;
+    // One line with an open string or broken UTF-8 spoils the whole block: then its lines are read one by one.
+    p.block = p.find_tokens(block) == simdjson::SUCCESS ? block : std::string_view();
+    p.next = p.first();
+}
+
+void json_reader::read_prepared(std::string_view line, const text_type& type, void* into) {
+    parser& p = *parser_;
+    if (p.block.empty()) return read(line, type, into);
+    const auto start = static_cast<std::size_t>(line.data() - p.block.data());
+    if (start > p.block.size() || line.size() > p.block.size() - start)
+        throw error("JSON: the line lies outside of the block that was prepared");
+    if (p.next != p.first() && p.next[-1] >= start) p.next = std::lower_bound(p.first(), p.last(), start);
+    while (*p.next < start) ++p.next;
+    walker(p.block.substr(0, start + line.size()), start, p.next, p.unit, p.scratch).document(type, into);
 }
 
 }  // namespace runnel::detail

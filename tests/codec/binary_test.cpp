@@ -176,7 +176,8 @@ TEST_CASE("random bytes decode to a value that encodes again, or are refused") {
     std::mt19937_64 random(seed);
     for (int round = 0; round < 20'000; ++round) {
         std::string bytes;
-        for (auto n = random() % 60; n != 0; --n) bytes += static_cast<char>(random() % 4 == 0 ? random() : random() % 3);
+        for (auto n = random() % 60; n != 0; --n)
+            bytes += static_cast<char>(random() % 4 == 0 ? random() : random() % 3);
         INFO("seed " << seed << " round " << round);
         try {
             byte_reader in(bytes);

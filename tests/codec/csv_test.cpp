@@ -149,7 +149,8 @@ TEST_CASE("quoted fields hold delimiters, doubled quotes and line breaks") {
 
 TEST_CASE("wrong quoting, wrong counts, empty lines and broken UTF-8 are errors with byte and column") {
     CHECK(click_error("a\"b,c,1") == "byte 2, column 'user': quote inside a field that does not start with one");
-    CHECK(click_error("a,\"b\"c,1") == "byte 6, column 'page': expected the delimiter behind a quoted field, found 'c'");
+    CHECK(click_error("a,\"b\"c,1") ==
+          "byte 6, column 'page': expected the delimiter behind a quoted field, found 'c'");
     CHECK(click_error("a,\"b,1") == "byte 3, column 'page': the quoted field that starts here does not end");
     CHECK(click_error("a,\"") == "byte 3, column 'page': the quoted field that starts here does not end");
     CHECK(click_error("a,b") == "expected 3 fields, found 2");

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -93,17 +95,31 @@ BOOST_DESCRIBE_STRUCT(one<level>, (), (value))
 BOOST_DESCRIBE_STRUCT(one<std::optional<int>>, (), (value))
 
 /// The text of the error, or "" if there is none. The line is copied to memory of exactly its size, so that the
-/// address sanitizer sees every byte that is read behind it.
+/// address sanitizer sees every byte that is read behind it. Between good lines of a block the outcome is the same.
 template <class T>
 std::string error_of(std::string_view line, T& into) {
-    const std::vector<char> exact(line.begin(), line.end());
     static json_decoder<T> decoder;
-    try {
-        decoder.decode(std::string_view(exact.data(), exact.size()), into);
-    } catch (const decode_error& e) {
-        return e.what();
+    const auto attempt = [&](auto decode) -> std::string {
+        try {
+            decode();
+        } catch (const decode_error& e) {
+            return e.what();
+        }
+        return {};
+    };
+    const std::vector<char> exact(line.begin(), line.end());
+    const std::string problem = attempt([&] { decoder.decode(std::string_view(exact.data(), exact.size()), into); });
+    // A line break inside the line would make two lines of it.
+    if (line.find('\n') == std::string_view::npos) {
+        const std::string block = "{\"value\":\"\\\"\"}\n" + std::string(line) + "\n[{}]\n";
+        decoder.prepare(block);
+        T other{};
+        const std::string_view inside = std::string_view(block).substr(block.find('\n') + 1, line.size());
+        CHECK(attempt([&] { decoder.decode_prepared(inside, other); }) == problem);
+        if constexpr (std::equality_comparable<T>)
+            if (problem.empty()) CHECK(into == other);
     }
-    return {};
+    return problem;
 }
 template <class T>
 std::string error_of(std::string_view line) {
@@ -189,7 +205,8 @@ TEST_CASE("a wrong type is an error with byte, member, what was expected and wha
     CHECK(value_error<colour>("\"blue\"") ==
           "byte 10, member 'value': expected one of red, green, found the string \"blue\"");
     CHECK(value_error<colour>("2") == "byte 10, member 'value': expected one of red, green, found 2");
-    CHECK(has(value_error<timestamp>("\"yesterday\""), "byte 10, member 'value': the string \"yesterday\" is not a time"));
+    CHECK(has(value_error<timestamp>("\"yesterday\""),
+              "byte 10, member 'value': the string \"yesterday\" is not a time"));
     CHECK(has(value_error<timestamp>("true"), "expected a time"));
     CHECK(error_of<click>("[1,2]") == "byte 1: expected an object, found an array");
     CHECK(error_of<std::vector<int>>("{}") == "byte 1: expected an array, found an object");
@@ -202,7 +219,8 @@ TEST_CASE("a wrong type is an error with byte, member, what was expected and wha
 TEST_CASE("a number outside of the range of its type is an error, at the edge it is not") {
     CHECK(value_of<std::int8_t>("-128") == -128);
     CHECK(value_of<std::int8_t>("127") == 127);
-    CHECK(value_error<std::int8_t>("128") == "byte 10, member 'value': expected an integer from -128 to 127, found 128");
+    CHECK(value_error<std::int8_t>("128") ==
+          "byte 10, member 'value': expected an integer from -128 to 127, found 128");
     CHECK(value_error<std::int8_t>("-129") != "");
     CHECK(value_of<std::uint64_t>("18446744073709551615") == UINT64_MAX);
     CHECK(value_of<std::uint64_t>("-0") == 0);
@@ -268,7 +286,8 @@ TEST_CASE("empty lines, text behind the object and cut-off lines are errors") {
         CHECK(error_of<click>(good.substr(0, size)) != "");
     }
     CHECK(error_of<click>(R"({"user":"u" "page":"/a"})") == "byte 13: expected ',' or '}', found the string \"page\"");
-    CHECK(error_of<click>(R"({"user" "u"})") == "byte 9: expected ':' behind the name of a member, found the string \"u\"");
+    CHECK(error_of<click>(R"({"user" "u"})") ==
+          "byte 9: expected ':' behind the name of a member, found the string \"u\"");
     CHECK(error_of<click>(R"({"user":})") == "byte 9, member 'user': expected a string, found '}'");
     CHECK(error_of<click>(R"({user:"u"})") == "byte 2: expected the name of a member, found user");
     CHECK(error_of<one<int>>(R"({"value":1,})") == "byte 12: expected the name of a member, found '}'");
@@ -291,7 +310,9 @@ TEST_CASE("deep nesting is refused, in what is read and in what is left out") {
         CHECK(has(error_of<one<int>>("{\"x\":" + bomb), "nested deeper than 256 levels"));
     }
     node n;
-    CHECK(error_of(R"({"id":1,"children":[{"id":2,"children":[]},{"id":3,"children":[{"id":4,"children":[]}]}]})", n) == "");
+    const char* const tree =
+        R"({"id":1,"children":[{"id":2,"children":[]},{"id":3,"children":[{"id":4,"children":[]}]}]})";
+    CHECK(error_of(tree, n) == "");
     CHECK(n.children[1].children[0].id == 4);
     CHECK(error_of<node>(R"({"id":1,"children":[{"id":2,"children":[]},{"id":3,"children":[{"id":"x"}]}]})") ==
           "byte 70, member 'children[1].children[0].id': expected an integer, found the string \"x\"");
@@ -315,8 +336,10 @@ TEST_CASE("described enums are read by name or number, others by number") {
 
 TEST_CASE("the unit of integer times is the decoder's") {
     one<timestamp> held;
-    for (auto [unit, at] : {std::pair(time_unit::seconds, timestamp(12s)), std::pair(time_unit::milliseconds, timestamp(12ms)),
-                            std::pair(time_unit::microseconds, timestamp(12us)), std::pair(time_unit::nanoseconds, timestamp(12ns))}) {
+    for (auto [unit, at] : {std::pair(time_unit::seconds, timestamp(12s)),
+                            std::pair(time_unit::milliseconds, timestamp(12ms)),
+                            std::pair(time_unit::microseconds, timestamp(12us)),
+                            std::pair(time_unit::nanoseconds, timestamp(12ns))}) {
         json_decoder<one<timestamp>> decoder(unit);
         decoder.decode(R"({"value":12})", held);
         CHECK(held.value == at);
@@ -328,7 +351,8 @@ TEST_CASE("the unit of integer times is the decoder's") {
 }
 
 TEST_CASE("output is escaped, numbers without a JSON form are null, and broken UTF-8 is replaced") {
-    CHECK(json(one<std::string>{"\"\\\n\r\t\x01\x7F/\xC3\xA9"}) == "{\"value\":\"\\\"\\\\\\n\\r\\t\\u0001\x7F/\xC3\xA9\"}");
+    CHECK(json(one<std::string>{"\"\\\n\r\t\x01\x7F/\xC3\xA9"}) ==
+          "{\"value\":\"\\\"\\\\\\n\\r\\t\\u0001\x7F/\xC3\xA9\"}");
     CHECK(json(one<std::string>{"a\xFFz\xE2\x82"}) == "{\"value\":\"a\xEF\xBF\xBDz\xEF\xBF\xBD\xEF\xBF\xBD\"}");
     CHECK(json(one<double>{std::nan("")}) == R"({"value":null})");
     CHECK(json(one<double>{-INFINITY}) == R"({"value":null})");
@@ -346,7 +370,8 @@ TEST_CASE("values of every kind read back as they were written, into an object t
     std::mt19937_64 random(seed);
     const auto bits = [&] { return random() >> (random() % 64); };
     const auto text = [&] {
-        static const std::string parts[] = {"a", "\"", "\\", "\n", "\x01", "\xC3\xA9", "\xF0\x9F\x98\x80", "/", " ", "\x7F"};
+        static const std::string parts[] = {"a", "\"", "\\", "\n", "\x01",
+                                            "\xC3\xA9", "\xF0\x9F\x98\x80", "/", " ", "\x7F"};
         std::string s;
         for (std::uint64_t n = random() % 8; n != 0; --n) s += parts[random() % std::size(parts)];
         return s;
@@ -429,4 +454,60 @@ TEST_CASE("a decoder goes on after an error, and moves with its memory") {
     CHECK(c.page == page);
     moved.decode(good, c);
     CHECK(c.page == "/a");
+}
+
+TEST_CASE("lines of a prepared block decode in any order, broken ones among them, and each as it would alone") {
+    const std::uint64_t seed = 77;
+    std::mt19937_64 random(seed);
+    for (int round = 0; round < 300; ++round) {
+        static const std::string lines[] = {
+            good, R"({"user":"é\n\"","page":"","at":-5})", "", " \t ", "{", "}{", "\\",
+            R"({"user":"u"})", R"({"user":1})",
+            good + "\r", "\xEF\xBB\xBF" + good, "[[[]]]", "12", good + " " + good,
+            // These spoil the preparation, which must not show.
+            "\"", "{\"user\":\"a", "\xFF", "\"\t\""};
+        const std::size_t kinds = random() % 2 != 0 ? std::size(lines) : std::size(lines) - 4;
+        std::string block;
+        std::vector<std::pair<std::size_t, std::size_t>> spans;
+        for (auto n = random() % 20; n != 0; --n) {
+            const std::string& line = lines[random() % kinds];
+            spans.emplace_back(block.size(), line.size());
+            block += line + "\n";
+        }
+        if (random() % 2 != 0 && !block.empty()) block.pop_back();
+        const std::vector<char> exact(block.begin(), block.end());
+        json_decoder<click> decoder, single;
+        decoder.prepare(std::string_view(exact.data(), exact.size()));
+        if (random() % 2 != 0) std::shuffle(spans.begin(), spans.end(), random);
+        for (auto [start, size] : spans) {
+            const std::string_view line(exact.data() + start, size);
+            click a, b;
+            std::string problem, other_problem;
+            try {
+                decoder.decode_prepared(line, a);
+            } catch (const decode_error& e) {
+                problem = e.what();
+            }
+            try {
+                single.decode(line, b);
+            } catch (const decode_error& e) {
+                other_problem = e.what();
+            }
+            INFO("seed " << seed << " round " << round << ": " << std::string(line));
+            REQUIRE(problem == other_problem);
+            if (problem.empty()) REQUIRE(a == b);
+        }
+    }
+}
+
+TEST_CASE("a line that is not in the prepared block is refused") {
+    json_decoder<click> decoder;
+    click c;
+    const std::string block = good + "\n" + good;
+    decoder.prepare(std::string_view(block).substr(0, good.size()));
+    CHECK_NOTHROW(decoder.decode_prepared(std::string_view(block).substr(0, good.size()), c));
+    CHECK_THROWS_AS(decoder.decode_prepared(std::string_view(block).substr(good.size() + 1), c), error);
+    CHECK_THROWS_AS(decoder.decode_prepared(block, c), error);
+    decoder.decode(good, c);
+    CHECK_NOTHROW(decoder.decode_prepared(good, c));
 }

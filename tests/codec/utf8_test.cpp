@@ -50,7 +50,8 @@ TEST_CASE("a valid text with one byte changed to a stray one is valid up to ther
     for (int i = 0; i < 2'000; ++i) {
         std::string text;
         const std::size_t length = random() % 30;
-        for (std::size_t n = 0; n < length; ++n) text += encode(random() % 3 == 0 ? random() % 0xD800 : random() % 0x80);
+        for (std::size_t n = 0; n < length; ++n)
+            text += encode(random() % 3 == 0 ? random() % 0xD800 : random() % 0x80);
         INFO("round " << i);
         REQUIRE(valid_utf8_prefix(text) == text.size());
         text += '\xFF';

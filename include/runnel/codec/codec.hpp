@@ -12,7 +12,8 @@
 
 namespace runnel {
 
-static_assert(std::endian::native == std::endian::little, "runnel's binary formats are written on little-endian machines");
+static_assert(std::endian::native == std::endian::little,
+              "runnel's binary formats are written on little-endian machines");
 
 /// Reads encoded bytes from front to back; every read is checked against what remains.
 /// Errors: `decode_error` when the bytes end early.

@@ -63,8 +63,9 @@ concept csv_record = described<T> && detail::csv_row<T>();
 ///
 /// Columns are the members in order of description, or found by name once the header is known; columns without a
 /// member are left out. Each line must have as many fields as the header. An empty field is an empty std::optional
-/// unless it is quoted. bool takes true, false, 1 and 0; times take an integer of the unit or ISO 8601
-/// (`parse_timestamp`); a described enum takes a name. A line break inside quotes is read if it is part of the text.
+/// unless it is quoted. bool takes true, false, 1 and 0; doubles take nan, inf and -inf too; times
+/// take an integer of the unit or ISO 8601 (`parse_timestamp`); a described enum takes a name or the number of one.
+/// A line break inside quotes is read if it is part of the text.
 /// Thread safety: distinct objects: safe, shared objects: unsafe.
 /// Lifetime: nothing of the text is referred to after the call.
 template <csv_record T>

@@ -30,7 +30,8 @@ namespace detail {
 /// The descriptors of all data members of T, inherited ones first; private ones too if they are described, since
 /// leaving them out would lose part of the value without a word.
 template <class T>
-using member_list = boost::describe::describe_members<T, boost::describe::mod_any_access | boost::describe::mod_inherited>;
+using member_list =
+    boost::describe::describe_members<T, boost::describe::mod_any_access | boost::describe::mod_inherited>;
 
 template <template <class...> class List, class... Descriptors, class F>
 constexpr void for_each_in(List<Descriptors...>, F& f) {

@@ -97,9 +97,9 @@ template <class T>
 struct text_traits {
     static constexpr text_type make() {
         static_assert(sizeof(T) == 0,
-                      "runnel: this type has no form in text. Describe a struct with BOOST_DESCRIBE_STRUCT; members may "
-                      "be integers, bool, float, double, std::string, runnel::timestamp, chrono durations, enums, and "
-                      "optional, vector, array, pair, tuple and map<string, ...> of these.");
+                      "runnel: this type has no form in text. Describe a struct with BOOST_DESCRIBE_STRUCT; members "
+                      "may be integers, bool, float, double, std::string, runnel::timestamp, chrono durations, enums, "
+                      "and optional, vector, array, pair, tuple and map<string, ...> of these.");
         return {};
     }
 };
@@ -175,11 +175,12 @@ struct text_traits<T> {
     static void* at(void* whole) {
         return std::addressof(static_cast<T*>(whole)->*Descriptor::pointer);
     }
+    template <class Descriptor>
+    using type_of = std::remove_cvref_t<decltype(std::declval<T&>().*Descriptor::pointer)>;
     template <template <class...> class List, class... Descriptors>
     static constexpr std::array<text_member, count> list(List<Descriptors...>) {
-        return {text_member{Descriptors::name,
-                            &text_type_of<std::remove_cvref_t<decltype(std::declval<T&>().*Descriptors::pointer)>>::value,
-                            &at<Descriptors>}...};
+        return {
+            text_member{Descriptors::name, &text_type_of<type_of<Descriptors>>::value, &at<Descriptors>}...};
     }
     static constexpr std::array<text_member, count> members = list(member_list<T>{});
     static constexpr text_type make() {
@@ -265,7 +266,8 @@ struct text_traits<std::map<std::string, T, Less, Allocator>> {
 };
 template <class T, class Hash, class Equal, class Allocator>
 struct text_traits<std::unordered_map<std::string, T, Hash, Equal, Allocator>> {
-    static constexpr text_type make() { return make_map_type<std::unordered_map<std::string, T, Hash, Equal, Allocator>>(); }
+    using type = std::unordered_map<std::string, T, Hash, Equal, Allocator>;
+    static constexpr text_type make() { return make_map_type<type>(); }
 };
 
 }  // namespace runnel::detail
