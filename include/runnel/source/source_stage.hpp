@@ -53,6 +53,7 @@ public:
     virtual progress flush() = 0;
     /// Reads no further: the next steps send what is there and end the stream.
     virtual void drain() = 0;
+    /// After a `flush` that is done: what has been read has been sent.
     virtual void save(snapshot_writer& to) const = 0;
     virtual void load(snapshot_reader& from) = 0;
     /// Ids of this subtask's splits, and which of them holds event time back.
@@ -97,6 +98,7 @@ public:
 
     void woken() override {
         for (split& s : splits_) s.resting = false;
+        if (end_) return;
         if constexpr (ticks) {
             const timestamp now = context_.clock->now();
             for (std::size_t i = 0; i < splits_.size(); ++i) {
@@ -107,15 +109,7 @@ public:
     }
 
     outcome step() override {
-        if (settle() == progress::blocked) {
-            was_blocked_ = true;
-            return {state::blocked, timestamp::max()};
-        }
-        if (was_blocked_ && idles()) {
-            // Time spent blocked is not the split's silence.
-            for (split& s : splits_) s.last_record = context_.clock->now();
-        }
-        was_blocked_ = false;
+        if (noting_blocked(settle()) == progress::blocked) return {state::blocked, timestamp::max()};
         if (done_) return {state::finished, timestamp::max()};
         if (merger_.is_finished() || draining_) {
             end_ = true;
@@ -125,8 +119,8 @@ public:
     }
 
     progress flush() override {
-        if (settle() == progress::blocked || send_all() == progress::blocked) return progress::blocked;
-        return out_.flush();
+        const bool sent = settle() == progress::done && send_all() == progress::done;
+        return noting_blocked(sent ? out_.flush() : progress::blocked);
     }
     void drain() override { draining_ = true; }
 
@@ -141,7 +135,7 @@ public:
             codec<bool>::encode(started || splits_[i].restored, bytes);
             codec<std::string>::encode(started ? splits_[i].reader->position() : splits_[i].position, bytes);
         }
-        codec<std::int64_t>::encode(merger_.current().ns(), to.local("watermark"));
+        if (!splits_.empty()) codec<std::int64_t>::encode(merger_.current().ns(), to.local("watermark"));
     }
     void load(snapshot_reader& from) override {
         timestamp at = timestamp::max();
@@ -173,9 +167,9 @@ public:
         return ids;
     }
     std::optional<std::size_t> held_by() const override {
-        return Timing::enabled ? merger_.held_by() : std::nullopt;
+        return Timing::enabled && !done_ ? merger_.held_by() : std::nullopt;
     }
-    timestamp watermark() const override { return merger_.current(); }
+    timestamp watermark() const override { return done_ ? timestamp::max() : merger_.current(); }
 
 private:
     struct split {
@@ -189,8 +183,15 @@ private:
         /// Had nothing to read; not to be polled in this run, and then not before `until` unless woken.
         bool resting = false;
         timestamp until = timestamp::max();
+        /// Where to go on reading, if `restored` or closed.
         std::string position;
         bool restored = false;
+        void close() {
+            if (!reader) return;
+            position = reader->position();
+            restored = true;
+            reader.reset();
+        }
     };
 
     /// A generator with on_tick is asked at least this often.
@@ -207,9 +208,20 @@ private:
         }
     }
 
-    /// Completes whatever is under way: a full batch; the watermark before a record that breaks its promise, then
-    /// that record and those behind it; at the end the last watermark.
+    /// Time spent blocked by a slow consumer is not the splits' silence.
+    progress noting_blocked(progress p) {
+        if (!idles() || (p == progress::done && blocked_since_ == timestamp::max())) return p;
+        const timestamp now = context_.clock->now();
+        if (blocked_since_ != timestamp::max())
+            for (split& s : splits_) s.last_record = s.last_record + (now - blocked_since_);
+        blocked_since_ = p == progress::blocked ? now : timestamp::max();
+        return p;
+    }
+
+    /// Completes whatever is under way: what was refused; the watermark before a record that breaks its promise, then
+    /// that record and those behind it; at the end the last watermark; a full batch.
     progress settle() {
+        if (sending_ && send_all() == progress::blocked) return progress::blocked;
         while (held_.remaining() != 0) {
             if (send_all() == progress::blocked) return progress::blocked;
             admit_held();
@@ -218,7 +230,7 @@ private:
             if (send_all() == progress::blocked) return progress::blocked;
             if (next_->on_watermark(timestamp::max()) == progress::blocked) return progress::blocked;
             done_ = true;
-            splits_.clear();
+            for (split& s : splits_) s.close();
             update_metrics(timestamp::max());
         }
         return out_.current().size() >= out_.batch_size() ? send_all() : progress::done;
@@ -226,21 +238,24 @@ private:
 
     /// Sends the gathered records, then the watermark if it has risen, then idleness if that has changed.
     progress send_all() {
-        if (idle_sent_ && !merger_.is_idle()) {
+        sending_ = true;
+        // Records of a split that woke and has ended since need it, too.
+        if (idle_sent_ && (!merger_.is_idle() || !out_.current().empty())) {
             if (next_->on_activity(activity::active) == progress::blocked) return progress::blocked;
             idle_sent_ = false;
         }
         if (out_.send() == progress::blocked) return progress::blocked;
-        if (Timing::enabled && sending_ == timestamp::min() && !merger_.is_finished()) sending_ = merger_.current();
-        if (sending_ > forwarded_) {
-            if (next_->on_watermark(sending_) == progress::blocked) return progress::blocked;
-            forwarded_ = sending_;
+        if (Timing::enabled && rising_ == timestamp::min() && !merger_.is_finished()) rising_ = merger_.current();
+        if (rising_ > forwarded_) {
+            if (next_->on_watermark(rising_) == progress::blocked) return progress::blocked;
+            forwarded_ = rising_;
         }
-        sending_ = timestamp::min();
+        rising_ = timestamp::min();
         if (merger_.is_idle() && !idle_sent_) {
             if (next_->on_activity(activity::idle) == progress::blocked) return progress::blocked;
             idle_sent_ = true;
         }
+        sending_ = false;
         update_metrics(forwarded_);
         return progress::done;
     }
@@ -254,35 +269,35 @@ private:
             const std::size_t before = out_.current().size();
             poll_result r;
             guarded([&] { r = s.reader->poll(out_.current(), out_.batch_size() - before); });
-            if (out_.current().size() > before) {
-                if (idles()) s.last_record = context_.clock->now();
-                admit(i, before);
+            const bool any = out_.current().size() > before;
+            if (idles()) {
+                const timestamp now = context_.clock->now();
+                if (any) s.last_record = now;
+                else if (s.last_record + timing_.idle <= now) merger_.idle(i);
             }
+            if (any) admit(i, before);
             s.resting = r.what == poll_result::kind::wait || r.what == poll_result::kind::until;
             s.until = r.what == poll_result::kind::until ? r.at : timestamp::max();
             if (r.what == poll_result::kind::finished) {
-                s.reader.reset();
+                s.close();
                 if (held_.remaining() == 0) merger_.finish(i);
                 else finish_after_held_ = true;
             }
-            if (!s.resting) return {state::progressed, timestamp::max()};
+            const bool settled = held_.remaining() == 0 && out_.current().size() < out_.batch_size();
+            if (!s.resting || !settled) return {state::progressed, timestamp::max()};
         }
         return rest();
     }
 
-    /// Nothing to read: notes idleness, and finds the earliest time at which to look again.
+    /// Nothing to read: finds the earliest time at which to look again.
     outcome rest() {
         timestamp until = timestamp::max();
-        const timestamp now = idles() || ticks ? context_.clock->now() : timestamp::min();
         for (std::size_t i = 0; i < splits_.size(); ++i) {
             if (merger_.is_finished(i)) continue;
             until = std::min(until, splits_[i].until);
-            if (!idles() || merger_.is_idle(i)) continue;
-            const timestamp silent = splits_[i].last_record + timing_.idle;
-            if (silent <= now) merger_.idle(i);
-            else until = std::min(until, silent);
+            if (idles() && !merger_.is_idle(i)) until = std::min(until, splits_[i].last_record + timing_.idle);
         }
-        if constexpr (ticks) until = std::min(until, now + tick_interval);
+        if constexpr (ticks) until = std::min(until, context_.clock->now() + tick_interval);
         return {state::waiting, until};
     }
 
@@ -291,7 +306,7 @@ private:
     void admit(std::size_t i, std::size_t from) {
         batch<T>& b = out_.current();
         if constexpr (!Timing::enabled) {
-            b.widen(timestamp::min(), timestamp::min());
+            b.widen(timestamp::min(), timestamp::max());  // Whatever times the source has put in.
             (void)i, (void)from;
         } else {
             merger_.wake(i);
@@ -387,10 +402,11 @@ private:
     bool finish_after_held_ = false;
     std::size_t next_split_ = 0;
     timestamp forwarded_ = timestamp::min();
-    /// The watermark that is on its way and must be repeated while it is refused.
-    timestamp sending_ = timestamp::min();
+    /// `send_all` is under way and must be repeated while it is refused, with the same watermark.
+    bool sending_ = false;
+    timestamp rising_ = timestamp::min();
     bool idle_sent_ = false;
-    bool was_blocked_ = false;
+    timestamp blocked_since_ = timestamp::max();
     bool draining_ = false;
     bool end_ = false;
     bool done_ = false;
