@@ -1,6 +1,7 @@
 #include "runnel/connect/line_reader.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace runnel::detail {
@@ -62,6 +63,7 @@ line_reader::event line_reader::refill(std::string_view& line) {
     if (reads_left_ <= 0) return event::pause;
     --reads_left_;
     begin_ = end_ = buffer_.get();
+    ++blocks_;
     const byte_chunk chunk = from_->read(buffer_.get(), block_);
     switch (chunk.what) {
         case byte_chunk::kind::data:
@@ -132,6 +134,13 @@ void line_reader::select(std::size_t peer) {
         here_ = p.here;
     }
     current_ = peer;
+}
+
+std::string_view line_reader::whole_lines_from(std::string_view line, std::size_t most) const noexcept {
+    const char* const first = line.data();
+    if (std::less<>()(first, buffer_.get()) || !std::less<>()(first, end_)) return {};
+    const std::string_view rest(first, std::min(most, static_cast<std::size_t>(end_ - first)));
+    return rest.substr(0, rest.rfind('\n') + 1);
 }
 
 std::string line_reader::where() const {

@@ -27,20 +27,26 @@ struct json_format {
 
     struct decoder {
         json_decoder<T> json;
+        bool prepared = false;
+        void look_ahead(std::string_view lines) {
+            prepared = !lines.empty();
+            if (prepared) json.prepare(lines);
+        }
         void append(std::string_view line, batch<T>& into) {
             if ((line.front() == ' ' || line.front() == '\t') && line.find_first_not_of(" \t") == line.npos) return;
             const std::size_t i = into.size();
             into.append_made(
                 1, [](std::size_t) { return T{}; }, timestamp());
             try {
-                json.decode(line, into.value(i));
+                if (prepared) json.decode_prepared(line, into.value(i));
+                else json.decode(line, into.value(i));
             } catch (...) {
                 into.truncate(i);
                 throw;
             }
         }
     };
-    decoder make_decoder() const { return {json_decoder<T>(unit)}; }
+    decoder make_decoder() const { return {json_decoder<T>(unit), false}; }
     runnel::time_unit unit;
 };
 

@@ -71,6 +71,11 @@ public:
     std::string where() const;
     /// Why the last line is bad.
     const std::string& why() const noexcept { return why_; }
+    /// A number for what `whole_lines_from` looks at; another after each read.
+    std::uint64_t block() const noexcept { return blocks_; }
+    /// The last line and the whole ones behind it that are there already, at most `most` bytes of them; empty if it is
+    /// longer, or has been put together from two reads.
+    std::string_view whole_lines_from(std::string_view line, std::size_t most) const noexcept;
     /// Where the first line starts that has not been given yet; with one peer only.
     place position() const noexcept { return here_; }
 
@@ -110,6 +115,7 @@ private:
     place here_;
     std::uint64_t line_start_ = 0;
     std::vector<peer_state> peers_;
+    std::uint64_t blocks_ = 0;
     std::string line_;
     std::string why_;
     int reads_left_ = reads_per_run;

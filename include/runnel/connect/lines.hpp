@@ -44,7 +44,8 @@ line_place decode_line_place(const std::string& bytes);
 /// whether lines without contents are records (otherwise they are left out); `static constexpr bool header`, whether
 /// it may have a first line that describes the others, and if so `bool has_header() const`; and `make_decoder()`, whose
 /// result has `append(std::string_view line, batch<value_type>&)`, and if so `read_header(std::string_view line)`,
-/// which both throw `decode_error` for a bad line.
+/// which both throw `decode_error` for a bad line. The decoder may have `look_ahead(std::string_view lines)`, which is
+/// called before the first of these lines is appended, and with nothing before a line that comes alone.
 /// Thread safety: distinct objects: safe, shared objects: unsafe.
 template <class Format>
 class line_source final : public source<typename Format::value_type> {
@@ -148,12 +149,24 @@ private:
                     if (p.header != header_state::good) [[unlikely]] return take_header(p, line);
                     p.decoder.append(line, into);
                 } else {
+                    look_ahead(peers_[0].decoder, line);
                     peers_[0].decoder.append(line, into);
                 }
             } catch (const decode_error& bad) {
                 context_.bad_record(lines_->where(), bad.what(), line);
             } catch (const std::exception& e) {
                 std::throw_with_nested(error(lines_->where() + ": " + e.what()));
+            }
+        }
+        template <class Decoder>
+        void look_ahead(Decoder& decoder, std::string_view line) {
+            if constexpr (requires { decoder.look_ahead(line); }) {
+                if (lines_->block() == ahead_block_ && line.data() < ahead_end_) [[likely]] return;
+                const std::string_view lines = lines_->whole_lines_from(line, ahead_size);
+                ahead_block_ = lines_->block();
+                ahead_end_ = lines.data() + lines.size();
+                if (lines.empty()) ahead_block_ = 0;
+                decoder.look_ahead(lines);
             }
         }
         void take_header(peer& p, std::string_view line) {
@@ -176,7 +189,12 @@ private:
             return peers_[lines_->peer()];
         }
 
+        static constexpr std::size_t ahead_size = 32 * 1024;
+
         std::unique_ptr<detail::line_reader> lines_;
+        /// The decoder has looked at this block up to here; 0: not at all.
+        std::uint64_t ahead_block_ = 0;
+        const char* ahead_end_ = nullptr;
         Format format_;
         bool replayable_;
         reader_context context_;
