@@ -1,11 +1,18 @@
 #include "runnel/core/real_clock.hpp"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
+
+#include "blocked_signals.hpp"
+#include "runnel/core/pending_calls.hpp"
 
 #if defined(__linux__)
 #include <sys/prctl.h>
@@ -15,51 +22,51 @@ namespace runnel {
 
 namespace {
 
-using steady = std::chrono::steady_clock;
-
-/// Far enough for any wait, near enough that adding it to a steady time cannot overflow.
-constexpr duration longest_wait = std::chrono::hours(24 * 365);
+/// The longest that a wall clock set forward goes unnoticed by the thread.
+constexpr duration longest_wait = std::chrono::seconds(1);
 
 }  // namespace
 
 struct real_clock::impl {
+    detail::pending_calls calls;
+    // How far the wall clock is ahead of the steady clock, at most so far. Pairs with nothing: it only rises, and each
+    // reader brings it up to date.
+    mutable std::atomic<std::int64_t> ahead{timestamp::min().ns()};
     std::mutex mutex;
-    std::condition_variable changed;   ///< For the thread: there is a new earliest call, or the end.
-    std::condition_variable finished;  ///< For cancel: the call that was running has returned.
-    std::map<std::pair<steady::time_point, call_id>, std::function<void()>> calls;
-    std::map<call_id, steady::time_point> due;
-    call_id last_id = 0;
-    call_id running = 0;
+    std::condition_variable changed;  // there is a new earliest call, or the end has come
     bool stopping = false;
     std::thread thread;
 
+    timestamp now() const noexcept {
+        // The wall clock first: a thread that is interrupted in between then measures too little, which the maximum
+        // ignores, and not too much, which it would keep.
+        const timestamp wall(std::chrono::system_clock::now());
+        const duration steady = std::chrono::steady_clock::now().time_since_epoch();
+        const std::int64_t measured = (wall - steady).ns();
+        std::int64_t most = ahead.load(std::memory_order_relaxed);
+        while (most < measured && !ahead.compare_exchange_weak(most, measured, std::memory_order_relaxed)) {
+        }
+        return timestamp(std::max(most, measured)) + steady;
+    }
+
     void work() {
 #if defined(__linux__)
-        // The default slack of 50 us is more than a batch takes.
+        // By default the system may let a sleeper wait 50 us longer than it asked for.
         prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-        prctl(PR_SET_NAME, "runnel-clock", 0, 0, 0);
+        pthread_setname_np(pthread_self(), "runnel-clock");
 #endif
         std::unique_lock lock(mutex);
         while (!stopping) {
-            if (calls.empty()) {
+            const timestamp next = calls.next();
+            if (next == timestamp::max()) {
                 changed.wait(lock);
-                continue;
+            } else if (const duration left = next - now(); left > duration::zero()) {
+                changed.wait_for(lock, std::min(left, longest_wait));
+            } else {
+                lock.unlock();
+                calls.make_next(next, [](timestamp) {});
+                lock.lock();
             }
-            const auto first = calls.begin();
-            const auto [at, id] = first->first;
-            if (steady::now() < at) {
-                changed.wait_until(lock, at);
-                continue;
-            }
-            const std::function<void()> f = std::move(first->second);
-            calls.erase(first);
-            due.erase(id);
-            running = id;
-            lock.unlock();
-            f();
-            lock.lock();
-            running = 0;
-            finished.notify_all();
         }
     }
 };
@@ -71,31 +78,24 @@ real_clock::~real_clock() {
         std::lock_guard lock(impl_->mutex);
         impl_->stopping = true;
     }
-    impl_->changed.notify_all();
+    impl_->changed.notify_one();
     if (impl_->thread.joinable()) impl_->thread.join();
 }
 
-timestamp real_clock::now() const noexcept { return timestamp(std::chrono::system_clock::now()); }
+timestamp real_clock::now() const noexcept { return impl_->now(); }
 
 clock::call_id real_clock::call_at(timestamp t, std::function<void()> f) {
-    const steady::time_point at = steady::now() + std::clamp(t - now(), duration::zero(), longest_wait);
     std::lock_guard lock(impl_->mutex);
-    if (!impl_->thread.joinable()) impl_->thread = std::thread([this] { impl_->work(); });
-    const call_id id = ++impl_->last_id;
-    const auto added = impl_->calls.emplace(std::pair(at, id), std::move(f)).first;
-    impl_->due.emplace(id, at);
-    if (added == impl_->calls.begin()) impl_->changed.notify_one();
+    if (!impl_->thread.joinable()) {
+        const detail::blocked_signals blocked;
+        impl_->thread = std::thread([this] { impl_->work(); });
+    }
+    const timestamp earliest = impl_->calls.next();
+    const call_id id = impl_->calls.add(t, std::move(f));
+    if (t < earliest) impl_->changed.notify_one();
     return id;
 }
 
-void real_clock::cancel(call_id id) {
-    std::unique_lock lock(impl_->mutex);
-    if (const auto it = impl_->due.find(id); it != impl_->due.end()) {
-        impl_->calls.erase({it->second, id});
-        impl_->due.erase(it);
-        return;
-    }
-    impl_->finished.wait(lock, [&] { return impl_->running != id; });
-}
+void real_clock::cancel(call_id id) { impl_->calls.cancel(id); }
 
 }  // namespace runnel

@@ -6,7 +6,6 @@
 
 #include <concurrentqueue/concurrentqueue.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "../core/blocked_signals.hpp"
 #include "runnel/runtime/parking.hpp"
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -54,24 +54,6 @@ std::size_t checked(std::size_t threads) {
     return threads;
 }
 
-/// Blocks the signals that are sent to a process while it lives; threads started meanwhile inherit that.
-class signals_blocked {
-public:
-    signals_blocked() noexcept {
-        sigset_t sent;
-        sigfillset(&sent);
-        // What a thread does to itself, or what a profiler sends to each, still goes to the host's handlers.
-        for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) sigdelset(&sent, own);
-        pthread_sigmask(SIG_SETMASK, &sent, &before_);
-    }
-    ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    signals_blocked(const signals_blocked&) = delete;
-    signals_blocked& operator=(const signals_blocked&) = delete;
-
-private:
-    sigset_t before_;
-};
-
 }  // namespace
 
 class pool_executor::impl {
@@ -82,7 +64,7 @@ public:
           shared_(ready_) {
         if (!shared_.valid()) throw std::bad_alloc();
         for (std::size_t i = 0; i < threads; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
-        const signals_blocked blocked;
+        const detail::blocked_signals blocked;
         try {
             for (auto& w : workers_) w->thread = std::thread([&w = *w, this] { work(w); });
         } catch (...) {

@@ -1,74 +1,52 @@
 #pragma once
 
-#include <algorithm>
+#include <atomic>
 #include <functional>
-#include <map>
-#include <mutex>
 #include <utility>
 
 #include "runnel/core/clock.hpp"
+#include "runnel/core/pending_calls.hpp"
 
 namespace runnel::testing {
 
-/// A clock that stands still until it is advanced by hand; pending calls are made by whoever advances it.
+/// A clock that stands still until it is advanced by hand; whoever advances it makes the calls that become due.
 ///
-/// Thread safety: safe; but calls are made on the advancing thread, one at a time, if only one thread advances.
+/// Thread safety: safe, but only one thread at a time may advance, and not from inside a call.
 class manual_clock final : public clock {
 public:
-    explicit manual_clock(timestamp start = timestamp(0)) : now_(start) {}
+    explicit manual_clock(timestamp start = timestamp(0)) : now_(start.ns()) {}
 
     timestamp now() const noexcept override {
-        std::lock_guard lock(mutex_);
-        return now_;
+        // Pairs with the release in arrive().
+        return timestamp(now_.load(std::memory_order_acquire));
     }
-    call_id call_at(timestamp t, std::function<void()> f) override {
-        std::lock_guard lock(mutex_);
-        const call_id id = ++last_id_;
-        calls_.emplace(std::pair(t, id), std::move(f));
-        return id;
-    }
-    void cancel(call_id id) override {
-        std::lock_guard lock(mutex_);
-        for (auto it = calls_.begin(); it != calls_.end(); ++it)
-            if (it->first.second == id) {
-                calls_.erase(it);
-                return;
-            }
-    }
+    /// A call for a time that has passed already is made by the next advance, be it by nothing.
+    call_id call_at(timestamp t, std::function<void()> f) override { return calls_.add(t, std::move(f)); }
+    void cancel(call_id id) override { calls_.cancel(id); }
 
     void advance(duration d) { advance_to(now() + d); }
-    /// Makes the calls that are due until `t` in order of their times, each at its time; those registered meanwhile
-    /// too. Then it is `t`, unless it was later already.
+    /// Makes the calls that are due until `t` in order of their times, each at its own time; those that are registered
+    /// meanwhile too. Then it is `t`, or as late as it was before.
     void advance_to(timestamp t) {
         while (step(t)) {
         }
-        std::lock_guard lock(mutex_);
-        now_ = std::max(now_, t);
+        arrive(t);
     }
     /// Goes to the time of the earliest pending call and makes it; false if there is none until `limit`.
     bool step(timestamp limit = timestamp::max()) {
-        std::function<void()> f;
-        {
-            std::lock_guard lock(mutex_);
-            if (calls_.empty() || calls_.begin()->first.first > limit) return false;
-            now_ = std::max(now_, calls_.begin()->first.first);
-            f = std::move(calls_.begin()->second);
-            calls_.erase(calls_.begin());
-        }
-        f();
-        return true;
+        return calls_.make_next(limit, [&](timestamp t) { arrive(t); });
     }
     /// Time of the earliest pending call; `timestamp::max()` if there is none.
-    timestamp next_call() const {
-        std::lock_guard lock(mutex_);
-        return calls_.empty() ? timestamp::max() : calls_.begin()->first.first;
-    }
+    timestamp next_call() const { return calls_.next(); }
 
 private:
-    mutable std::mutex mutex_;
-    timestamp now_;
-    call_id last_id_ = 0;
-    std::map<std::pair<timestamp, call_id>, std::function<void()>> calls_;
+    void arrive(timestamp t) noexcept {
+        // Pairs with the acquire in now(): who sees the time sees what was done before.
+        if (t > timestamp(now_.load(std::memory_order_relaxed))) now_.store(t.ns(), std::memory_order_release);
+    }
+
+    std::atomic<std::int64_t> now_;
+    detail::pending_calls calls_;
 };
 
 }  // namespace runnel::testing
