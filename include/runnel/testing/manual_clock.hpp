@@ -32,6 +32,8 @@ public:
         }
         arrive(t);
     }
+    /// Lets `d` go by without making calls; those that are due are made by the next advance or step.
+    void pass(duration d) noexcept { arrive(now() + d); }
     /// Goes to the time of the earliest pending call and makes it; false if there is none until `limit`.
     bool step(timestamp limit = timestamp::max()) {
         return calls_.make_next(limit, [&](timestamp t) { arrive(t); });
