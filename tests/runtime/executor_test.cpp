@@ -5,8 +5,14 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -14,9 +20,10 @@
 #include <vector>
 
 #include "runnel/runtime/pool_executor.hpp"
-#include "runnel/runtime/ready_state.hpp"
+#include "runnel/runtime/posting_executor.hpp"
 
 using runnel::pool_executor;
+using runnel::posting_executor;
 using runnel::runnable;
 
 namespace {
@@ -49,7 +56,9 @@ private:
 double cpu_seconds() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+    };
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -251,4 +260,91 @@ TEST_CASE("two pools in one process: work goes to the one it was submitted to") 
 TEST_CASE("a pool of 0 threads, or of absurdly many, is refused") {
     CHECK_THROWS_AS(pool_executor(0), std::invalid_argument);
     CHECK_THROWS_AS(pool_executor(5000), std::invalid_argument);
+}
+
+TEST_CASE("a posting executor hands each piece of work to the host, once, and runs nothing itself") {
+    std::deque<std::function<void()>> posted;
+    posting_executor executor([&](std::function<void()> f) { posted.push_back(std::move(f)); }, 3);
+    CHECK(executor.concurrency() == 3);
+    int runs = 0;
+    auto f = [&] { ++runs; };
+    call work(f);
+    executor.submit(work);
+    executor.submit(work);
+    CHECK(runs == 0);
+    REQUIRE(posted.size() == 2);
+    posted[0]();
+    CHECK(runs == 1);
+    posted[1]();
+    CHECK(runs == 2);
+    CHECK_FALSE(executor.help());
+}
+
+TEST_CASE("a posting executor without function or threads is refused") {
+    CHECK_THROWS_AS(posting_executor(nullptr, 1), std::invalid_argument);
+    CHECK_THROWS_AS(posting_executor([](std::function<void()>) {}, 0), std::invalid_argument);
+}
+
+TEST_CASE("a Boost.Asio io_context is an executor: work runs in it, never inside submit") {
+    boost::asio::io_context io;
+    auto executor = runnel::on_context(io);
+    CHECK(executor.concurrency() == 1);
+    int left = 1000;
+    bool inside = false;
+    bool wrong = false;
+    std::function<void()> step;
+    auto f = [&] { step(); };
+    call work(f);
+    step = [&] {
+        wrong |= inside;
+        if (--left == 0) return;
+        inside = true;
+        executor.submit(work);  // on the context's own thread, where a dispatch would run it at once
+        inside = false;
+    };
+    executor.submit(work);
+    CHECK(left == 1000);
+    io.run();
+    CHECK(left == 0);
+    CHECK_FALSE(wrong);
+}
+
+TEST_CASE("an io_context ends while a job waits for input unless the host guards it") {
+    boost::asio::io_context io;
+    auto executor = runnel::on_context(io);
+    auto nothing = [] {};
+    call work(nothing);
+    executor.submit(work);
+    CHECK(io.run() == 1);
+    CHECK(io.stopped());  // nothing of the executor's keeps it running
+
+    io.restart();
+    auto guard = boost::asio::make_work_guard(io);
+    std::atomic<int> runs = 0;
+    auto count = [&] { ++runs; };
+    call later(count);
+    std::thread host([&] { io.run(); });
+    for (int i = 0; i < 10; ++i) {
+        executor.submit(later);
+        while (runs == i) std::this_thread::yield();
+    }
+    guard.reset();
+    host.join();
+    CHECK(runs == 10);
+}
+
+TEST_CASE("a Boost.Asio thread_pool is an executor") {
+    constexpr int n = 20'000;
+    std::atomic<std::int64_t> left = n;
+    std::binary_semaphore done(0);
+    std::vector<std::unique_ptr<counted>> work;
+    for (int i = 0; i < n; ++i) work.push_back(std::make_unique<counted>(left, done));
+    boost::asio::thread_pool threads(3);
+    auto executor = runnel::on_context(threads, 3);
+    for (auto& w : work) executor.submit(*w);
+    threads.join();
+    CHECK(left == 0);
+    int wrong = 0;
+    for (auto& w : work) wrong += w->runs != 1;
+    CHECK(wrong == 0);
 }
