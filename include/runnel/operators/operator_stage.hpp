@@ -57,10 +57,14 @@ public:
 
     void open(const operator_context& context) override {
         context_ = context;
-        if constexpr (requires { op_.open(context_); }) {
-            op_.open(context_);
-        } else if constexpr (side_count != 0) {
-            std::apply([&](auto&... side) { op_.open(context_, side...); }, side_outs_);
+        try {
+            if constexpr (requires { op_.open(context_); }) {
+                op_.open(context_);
+            } else if constexpr (side_count != 0) {
+                std::apply([&](auto&... side) { op_.open(context_, side...); }, side_outs_);
+            }
+        } catch (...) {
+            detail::rethrow_with_place(context_.name, context_.subtask, timestamp::min());
         }
     }
     void save(snapshot_writer& to) const override {
@@ -74,7 +78,7 @@ public:
 
 private:
     progress on_batch(batch<in_type>& records) override {
-        const std::size_t before = records.cursor();
+        const std::size_t before = records.remaining();
         progress result = progress::done;
         try {
             if constexpr (batch_operator<Op>) {
@@ -87,7 +91,7 @@ private:
                                        records.empty() ? timestamp::min() : records.time(records.cursor()));
         }
         if (result == progress::done) records.consume_until(records.size());
-        count(records.cursor() - before);
+        count(before - records.remaining());
         return result;
     }
 

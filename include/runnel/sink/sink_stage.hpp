@@ -30,7 +30,7 @@ public:
 
 private:
     progress on_batch(batch<T>& records) override {
-        const std::size_t before = records.cursor();
+        const std::size_t before = records.remaining();
         progress p;
         try {
             p = writer_->write(records);
@@ -39,7 +39,7 @@ private:
                                        records.empty() ? timestamp::min() : records.time(records.cursor()));
         }
         if (p == progress::done) records.consume_until(records.size());
-        if (context_.metrics) context_.metrics->records_in.add(records.cursor() - before);
+        if (context_.metrics) context_.metrics->records_in.add(before - records.remaining());
         return p;
     }
     progress on_watermark(timestamp w) override {
