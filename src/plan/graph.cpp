@@ -33,29 +33,43 @@ std::vector<const edge*> graph::outputs_of(node_id id, std::size_t port) const {
 }
 
 bool graph::has_event_time(node_id id) const {
-    if (nodes[id].make_source) return nodes[id].gives_event_time;
-    const auto inputs = inputs_of(id);
-    return !inputs.empty() &&
-           std::all_of(inputs.begin(), inputs.end(), [&](const edge* e) { return has_event_time(e->from); });
+    // From the front, each node once: paths can be many more than nodes.
+    std::vector<bool> has(id + 1);
+    for (node_id i = 0; i <= id; ++i) {
+        const auto inputs = inputs_of(i);
+        has[i] = nodes[i].make_source
+                     ? nodes[i].gives_event_time
+                     : !inputs.empty() && std::all_of(inputs.begin(), inputs.end(), [&](auto* e) { return has[e->from]; });
+    }
+    return has[id];
 }
 
 std::size_t graph::parallelism_of(node_id id, std::size_t job_parallelism) const {
-    const node& n = nodes[id];
-    std::size_t wanted = n.parallelism.value_or(job_parallelism);
-    if (!n.parallelism) {
-        if (n.split_count) {
+    std::vector<std::size_t> of(id + 1);
+    for (node_id i = 0; i <= id; ++i) {
+        const node& n = nodes[i];
+        std::size_t wanted = n.parallelism.value_or(job_parallelism);
+        if (!n.parallelism && n.split_count) {
             // A subtask without a split would only keep the others' event time waiting for its end.
             try {
                 wanted = std::min(wanted, std::max<std::size_t>(1, n.split_count()));
             } catch (const std::exception&) {
                 wanted = 1;  // The source will say what is wrong when it is opened.
             }
-        } else if (const auto inputs = inputs_of(id); !inputs.empty() && !inputs[0]->by_key) {
-            wanted = 1;
-            for (const edge* e : inputs) wanted = std::max(wanted, parallelism_of(e->from, job_parallelism));
+        } else if (!n.parallelism) {
+            const auto inputs = inputs_of(i);
+            if (!inputs.empty() && !inputs[0]->by_key) {
+                wanted = 1;
+                for (const edge* e : inputs) wanted = std::max(wanted, of[e->from]);
+            }
         }
+        of[i] = std::min(wanted, n.max_parallelism);
     }
-    return std::min(wanted, n.max_parallelism);
+    return of[id];
+}
+
+void graph::settle_parallelism(std::size_t job_parallelism) {
+    for (node_id id = 0; id < nodes.size(); ++id) nodes[id].parallelism = parallelism_of(id, job_parallelism);
 }
 
 bool graph::connects(const edge& e, std::size_t i, std::size_t k, std::size_t job_parallelism) const {

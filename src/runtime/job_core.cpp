@@ -27,6 +27,7 @@ job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::
     if (options_.key_groups == 0 || options_.key_groups > 32768)
         problems.push_back("key_groups must be 1 to 32,768; the default is 128.");
     if (!problems.empty()) throw graph_error(std::move(problems));
+    graph_.settle_parallelism(options_.parallelism);
     size_channels();
     if (options_.clock == nullptr) own_clock_ = std::make_unique<real_clock>();
     clock_ = options_.clock ? options_.clock : own_clock_.get();

@@ -52,7 +52,7 @@ private:
     void report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
                     operator_metrics& metrics);
 
-    const plan::graph graph_;
+    plan::graph graph_;
     job_options options_;
     std::unique_ptr<real_clock> own_clock_;
     std::unique_ptr<runnel::executor> own_executor_;

@@ -97,6 +97,8 @@ struct graph {
     bool has_event_time(node_id id) const;
     /// Subtasks of a node in a job of the given parallelism.
     std::size_t parallelism_of(node_id id, std::size_t job_parallelism) const;
+    /// Fixes it for all nodes: from here on it is the same even if a source's splits become more or fewer.
+    void settle_parallelism(std::size_t job_parallelism);
     /// True if there is a channel from subtask `i` of the one end to subtask `k` of the other.
     bool connects(const edge& e, std::size_t i, std::size_t k, std::size_t job_parallelism) const;
     /// True if both ends of `e` run in the same subtask, one calling the other, without a channel.
