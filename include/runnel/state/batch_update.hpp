@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "runnel/state/table.hpp"
 
@@ -27,8 +28,8 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
 
     const auto hash = into.hash_function();
     auto find = into.searches();
-    const auto insert = [&](const auto& key, std::uint64_t h, std::size_t i) {
-        auto& value = into.create(key, h);
+    const auto insert = [&]<class Key>(Key&& key, std::uint64_t h, std::size_t i) {
+        auto& value = into.create(std::forward<Key>(key), h);
         find = into.searches();
         update(value, i, true);
     };
@@ -36,12 +37,12 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
     while (first != last && into.memory_bytes() <= near_bytes) {
         const std::size_t end = first + std::min(block, last - first);
         for (; first != end; ++first) {
-            const auto& key = key_at(first);
+            auto&& key = key_at(first);
             const std::uint64_t h = hash(key);
             if (auto* value = find(key, h)) [[likely]]
                 update(*value, first, false);
             else
-                insert(key, h, first);
+                insert(std::forward<decltype(key)>(key), h, first);
         }
     }
 
@@ -59,11 +60,11 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
         }
         // Growth makes the guesses void.
         for (std::size_t j = 0; j != n && into.slots() == slots; ++j, ++first) {
-            const auto& key = key_at(first);
+            auto&& key = key_at(first);
             if (auto* value = find(key, hashes[j], guesses[j])) [[likely]]
                 update(*value, first, false);
             else
-                insert(key, hashes[j], first);
+                insert(std::forward<decltype(key)>(key), hashes[j], first);
         }
     }
 }

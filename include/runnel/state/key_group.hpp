@@ -1,14 +1,15 @@
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/codec/codec.hpp"
+#include "runnel/core/timestamp.hpp"
 #include "runnel/state/xxh64.hpp"
 
 namespace runnel {
@@ -19,8 +20,10 @@ inline constexpr unsigned key_group_version = 1;
 /// XXH64, seed 0, of the key's encoded bytes: the same on every machine and in every release. -0.0 counts as 0.0.
 template <class K>
 std::uint64_t stable_hash(const K& key) {
-    static_assert(encodable<K>, "a key needs a codec: specialise runnel::codec for it");
-    if constexpr (std::is_arithmetic_v<K> || std::is_enum_v<K>) {
+    if constexpr (std::is_same_v<K, timestamp>) {
+        return stable_hash(key.ns());
+    } else if constexpr (std::is_arithmetic_v<K> || std::is_enum_v<K>) {
+        static_assert(!std::is_same_v<K, long double>, "long double has unused bytes; use double as a key");
         K value = key;
         if constexpr (std::is_floating_point_v<K>)
             if (value == K{}) value = K{};
@@ -38,6 +41,7 @@ std::uint64_t stable_hash(const K& key) {
             return detail::xxh64::of({bytes, sizeof(K)});
         }
     } else {
+        static_assert(encodable<K>, "a key needs a codec: specialise runnel::codec for it");
         thread_local std::string bytes;
         bytes.clear();
         codec<K>::encode(key, bytes);
@@ -65,13 +69,15 @@ constexpr key_group_range range_of(std::size_t subtask, std::size_t parallelism,
     return {first_of(subtask), first_of(subtask + 1)};
 }
 
-/// True for keys that equal nothing, not even themselves: NaN, and what contains one at its top level.
+/// True for keys that don't equal themselves, such as NaN, and what holds one: they could never be found again.
 template <class K>
 bool is_unusable_key(const K& key) {
-    if constexpr (std::is_floating_point_v<K>)
-        return std::isnan(key);
-    else
+    if constexpr (std::is_integral_v<K> || std::is_enum_v<K> || std::is_convertible_v<const K&, std::string_view>) {
         return false;
+    } else {
+        const K& same = key;
+        return !(key == same);
+    }
 }
 
 }  // namespace runnel

@@ -167,7 +167,7 @@ struct salted<std::optional<T>> {
 template <class List, class T>
 struct salted_list {
     static std::uint64_t hash(const List& key, const hash_salt& salt) noexcept(nothrow_salted<T>) {
-        std::uint64_t h = key.size() * mix_2;
+        std::uint64_t h = salted_word(key.size(), salt);
         for (const T& element : key) h = salted_pair(h, salted<T>::hash(element, salt), salt);
         return h;
     }

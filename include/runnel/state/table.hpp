@@ -79,24 +79,23 @@ public:
 
     /// The value of `key`, made by `V()` if there was none.
     V& get_or_create(const K& key, std::uint64_t hash, bool* created = nullptr) {
-        return get_or_create_with(key, hash, [] { return V(); }, created);
+        return get_or_make(key, hash, value_init, created);
+    }
+    V& get_or_create(K&& key, std::uint64_t hash, bool* created = nullptr) {
+        return get_or_make(std::move(key), hash, value_init, created);
     }
     /// The value of `key`, made by `make()` if there was none; `make` must not touch the table.
     template <class Make>
     V& get_or_create_with(const K& key, std::uint64_t hash, Make&& make, bool* created = nullptr) {
-        V* const there = find_(key, hash);
-        if (created) *created = there == nullptr;
-        return there ? *there : create_with(key, hash, std::forward<Make>(make));
-    }
-    /// The same for a key that is known not to be there.
-    V& create(const K& key, std::uint64_t hash) {
-        return create_with(key, hash, [] { return V(); });
+        return get_or_make(key, hash, make, created);
     }
     template <class Make>
-    V& create_with(const K& key, std::uint64_t hash, Make&& make) {
-        if (size_ == limit_) grow();
-        return value_at(insert_new(hash, [&](void* at) { ::new (at) entry{key, std::forward<Make>(make)()}; }));
+    V& get_or_create_with(K&& key, std::uint64_t hash, Make&& make, bool* created = nullptr) {
+        return get_or_make(std::move(key), hash, make, created);
     }
+    /// Adds a key that is known not to be there, with the value `V()`.
+    V& create(const K& key, std::uint64_t hash) { return make_new(key, hash, value_init); }
+    V& create(K&& key, std::uint64_t hash) { return make_new(std::move(key), hash, value_init); }
 
     V* find(const K& key, std::uint64_t hash) noexcept(nothrow_equal) { return find_(key, hash); }
     const V* find(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) { return find_(key, hash); }
@@ -201,6 +200,20 @@ private:
     std::size_t groups() const noexcept { return find_.entries_ ? find_.mask_ / detail::group_slots + 1 : 0; }
     std::uint64_t used_in(std::size_t group) const noexcept { return Match::empty(find_.group_at(group)) ^ 0xffffu; }
     std::uint8_t& passed(std::size_t group) noexcept { return const_cast<std::uint8_t&>(find_.passed(group)); }
+
+    static constexpr auto value_init = [] { return V(); };
+
+    template <class Key, class Make>
+    V& get_or_make(Key&& key, std::uint64_t hash, Make& make, bool* created) {
+        V* const there = find_(key, hash);
+        if (created) *created = there == nullptr;
+        return there ? *there : make_new(std::forward<Key>(key), hash, make);
+    }
+    template <class Key, class Make>
+    V& make_new(Key&& key, std::uint64_t hash, Make& make) {
+        if (size_ == limit_) grow();
+        return value_at(insert_new(hash, [&](void* at) { ::new (at) entry{std::forward<Key>(key), make()}; }));
+    }
 
     /// Puts a key that isn't there into a free slot; there must be one. `construct(void*)` may throw.
     template <class Construct>
