@@ -119,7 +119,8 @@ line_reader::event line_reader::finish_line(std::string_view& line, std::uint64_
 
 line_reader::event line_reader::too_long(std::string_view& line) {
     line = line.substr(0, max_line_);
-    why_ = "the line is longer than the limit of " + std::to_string(max_line_) + " bytes. Raise max_line if it is wanted";
+    why_ = "the line is longer than the limit of " + std::to_string(max_line_) +
+           " bytes. Raise max_line if it is wanted";
     return event::bad;
 }
 

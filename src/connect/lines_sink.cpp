@@ -47,7 +47,8 @@ line_file::line_file(const std::string& path, const lines_file_options& options,
     const std::uint64_t whole = whole_lines(*file_, size);
     if (whole == size) return;
     if (!again)
-        throw io_error("cannot append to \"" + path + "\": its last line is not whole. Complete it, or cut the file to " +
+        throw io_error("cannot append to \"" + path +
+                           "\": its last line is not whole. Complete it, or cut the file to " +
                            std::to_string(whole) + " bytes",
                        0);
     file_->truncate(whole);
@@ -69,8 +70,8 @@ void line_file::finish() {
 
 void text_line::refuse_line_breaks(std::string_view line) {
     if (line.find('\n') != line.npos)
-        throw error("a text with a line break in it cannot be written as one line: \"" + std::string(line.substr(0, 100)) +
-                    "\". Replace the line break, or write JSON lines");
+        throw error("a text with a line break in it cannot be written as one line: \"" +
+                    std::string(line.substr(0, 100)) + "\". Replace the line break, or write JSON lines");
 }
 
 }  // namespace runnel::detail

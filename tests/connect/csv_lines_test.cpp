@@ -24,7 +24,8 @@ using namespace runnel;
 
 TEST_CASE("columns are found by the header's names, also after a restore at every record") {
     const test::temporary_folder folder;
-    const std::string path = folder.write("trades.csv", "amount,venue,symbol,price\r\n3,X,\"a,b\",1.5\r\n\r\n4,Y,c,2\r\n5,Z,d,3");
+    const std::string path =
+        folder.write("trades.csv", "amount,venue,symbol,price\r\n3,X,\"a,b\",1.5\r\n\r\n4,Y,c,2\r\n5,Z,d,3");
     const std::vector<trade> wanted{{"a,b", 1.5, 3}, {"c", 2, 4}, {"d", 3, 5}};
     auto lines = csv_lines<trade>(path);
     test::driver<trade> d(lines, nullptr, 1);
@@ -54,8 +55,9 @@ TEST_CASE("every kind of bad CSV line is one bad record between good ones, with 
         {"wrong type", "a,x,2"},        {"out of range", "a,1,99999999999"}, {"fraction", "a,1,2.5"},
         {"empty field", "a,,2"},        {"not UTF-8", "\xFF,1,2"},        {"too long", std::string(100, 'a') + ",1,2"},
     };
-    for (const auto& [what, line] : table) {
-        CAPTURE(what);
+    for (const auto& entry : table) {
+        CAPTURE(entry.first);
+        const std::string& line = entry.second;
         const std::string path = folder.write("trades.csv", "symbol,price,amount\na,1,2\n" + line + "\na,1,2\n");
         auto lines = csv_lines<trade>(path, {.max_line = 50});
         test::driver<trade> d(lines);

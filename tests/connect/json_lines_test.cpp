@@ -53,8 +53,9 @@ TEST_CASE("every kind of bad JSON line is one bad record between good ones, with
         {"two values", good + good},
         {"null byte", std::string("\0", 1)},
     };
-    for (const auto& [what, line] : table) {
-        CAPTURE(what);
+    for (const auto& entry : table) {
+        CAPTURE(entry.first);
+        const std::string& line = entry.second;
         const std::string path = folder.write("clicks.jsonl", good + "\n" + line + "\n" + good + "\n");
         auto lines = json_lines<click>(path, {.max_line = 200});
         test::driver<click> d(lines);

@@ -157,8 +157,9 @@ TEST_CASE("lines are the same wherever the reads cut them, and those of several 
 }
 
 TEST_CASE("a peer's number may come again, and its lines start anew") {
-    const auto all = read_all(script().data(0, "a\nb").data(1, "x\n").end(0).data(0, "\xEF\xBB\xBF" "c\n").data(1, "y\n").end(0).end(1),
-                              100, false);
+    script s;
+    s.data(0, "a\nb").data(1, "x\n").end(0).data(0, "\xEF\xBB\xBF" "c\n").data(1, "y\n").end(0).end(1);
+    const auto all = read_all(s, 100, false);
     REQUIRE(all.size() == 5);
     CHECK(all[0] == seen{"a", "p0:1 byte 0", ""});
     CHECK(all[1] == seen{"x", "p1:1 byte 0", ""});
@@ -175,7 +176,8 @@ TEST_CASE("the position after each line is where the next one starts") {
         const std::size_t max_line = 2 + random() % 8;
         const std::size_t block = 1 + random() % 30;
         const auto whole = read_all(script().data(0, bytes).end(0), max_line, true, {}, block);
-        line_reader lines(std::make_unique<test::scripted_stream>(script().data(0, bytes).end(0)), max_line, true, {}, block);
+        auto stream = std::make_unique<test::scripted_stream>(script().data(0, bytes).end(0));
+        line_reader lines(std::move(stream), max_line, true, {}, block);
         for (std::size_t given = 0; given <= whole.size(); ++given) {
             const line_place at = lines.position();
             CHECK(at.line == given);

@@ -70,7 +70,8 @@ TEST_CASE("an empty file gives no lines") {
 
 TEST_CASE("a line that is not UTF-8 or too long is a bad record with place, cause and bytes; the others are read") {
     const test::temporary_folder folder;
-    const std::string path = folder.write("log", "good\nb\xFF" "d\n" + std::string(21, 'x') + "\nZ\xC3\xBCrich\n\xC3\n");
+    const std::string path =
+        folder.write("log", "good\nb\xFF" "d\n" + std::string(21, 'x') + "\nZ\xC3\xBCrich\n\xC3\n");
     auto lines = text_lines(path, {.max_line = 20});
     test::driver<std::string> d(lines);
     d.run();
@@ -102,7 +103,8 @@ TEST_CASE("parsed lines are what the function makes of them; nothing and decode_
 TEST_CASE("another exception of the parse function ends the reading and names the line") {
     const test::temporary_folder folder;
     const std::string path = folder.write("numbers", "1\nx\n");
-    auto lines = parsed_lines<int>(path, [](std::string_view line) { return std::optional(std::stoi(std::string(line))); });
+    const auto parse = [](std::string_view line) { return std::optional(std::stoi(std::string(line))); };
+    auto lines = parsed_lines<int>(path, parse);
     test::driver<int> d(lines);
     try {
         d.run();
@@ -116,9 +118,8 @@ TEST_CASE("another exception of the parse function ends the reading and names th
 TEST_CASE("an exception from the report of a bad record passes through") {
     const test::temporary_folder folder;
     auto lines = parsed_lines<int>(folder.write("numbers", "1\nx\n"), number);
-    auto reader = lines.open("0", nullptr, {.wake = {},
-                                            .bad_record = [](auto, auto, auto) { throw decode_error("policy is fail"); },
-                                            .clock = nullptr});
+    const auto fail = [](auto, auto, auto) { throw decode_error("policy is fail"); };
+    auto reader = lines.open("0", nullptr, {.wake = {}, .bad_record = fail, .clock = nullptr});
     batch<int> b;
     CHECK_THROWS_WITH_AS(reader->poll(b, 10), "policy is fail", decode_error);
     CHECK(b.size() == 1);
@@ -126,7 +127,8 @@ TEST_CASE("an exception from the report of a bad record passes through") {
 
 TEST_CASE("reading goes on exactly after every record, good or bad, whatever was read in one poll") {
     const test::temporary_folder folder;
-    const std::string path = folder.write("numbers", "\xEF\xBB\xBF" "1\r\n2\nx\n\n" + std::string(30, '4') + "\n5\nyy\n7\n8");
+    const std::string path =
+        folder.write("numbers", "\xEF\xBB\xBF" "1\r\n2\nx\n\n" + std::string(30, '4') + "\n5\nyy\n7\n8");
     auto lines = parsed_lines<int>(path, number, {.max_line = 10});
     test::driver<int> whole(lines);
     whole.run();

@@ -35,7 +35,8 @@ struct script {
 
 class scripted_stream final : public runnel::byte_stream {
 public:
-    explicit scripted_stream(script s, std::function<void()> wake = {}) : steps_(std::move(s.steps)), wake_(std::move(wake)) {}
+    explicit scripted_stream(script s, std::function<void()> wake = {})
+        : steps_(std::move(s.steps)), wake_(std::move(wake)) {}
 
     runnel::byte_chunk read(char* into, std::size_t n) override {
         using kind = runnel::byte_chunk::kind;

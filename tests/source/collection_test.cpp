@@ -65,7 +65,8 @@ TEST_CASE("a collection goes on exactly after every saved position") {
         batch<int> b;
         for (std::size_t read = 0; read <= whole.size(); ++read) {
             const std::string position = reader->position();
-            CHECK(read_all(s, id, 2, &position) == std::vector<int>(whole.begin() + static_cast<long>(read), whole.end()));
+            const std::vector<int> rest(whole.begin() + static_cast<long>(read), whole.end());
+            CHECK(read_all(s, id, 2, &position) == rest);
             reader->poll(b, 1);
         }
     }
@@ -95,7 +96,8 @@ TEST_CASE("a timed collection appends each value with its own time") {
     std::vector<std::pair<std::string, timestamp>> pairs{{"a", timestamp(30)}, {"b", timestamp(-5)}};
     auto from_pairs = timed_collection(pairs);
     auto from_timed = timed_collection({timed{std::string("a"), timestamp(30)}, {"b", timestamp(-5)}});
-    for (source<std::string>* s : {static_cast<source<std::string>*>(&from_pairs), static_cast<source<std::string>*>(&from_timed)}) {
+    source<std::string>* const both[] = {&from_pairs, &from_timed};
+    for (source<std::string>* s : both) {
         auto reader = s->open("0", nullptr, {});
         batch<std::string> b;
         CHECK(reader->poll(b, 10).what == poll_result::kind::finished);

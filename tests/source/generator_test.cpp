@@ -50,11 +50,13 @@ TEST_CASE("splits share the numbers out, interleaved or contiguous, each number 
                 CAPTURE(count);
                 CAPTURE(splits);
                 CAPTURE(contiguous);
-                auto s = generate(count, [](std::uint64_t i) { return i; }, {.splits = splits, .contiguous = contiguous});
+                const generator_options options{.splits = splits, .contiguous = contiguous};
+                auto s = generate(count, [](std::uint64_t i) { return i; }, options);
                 std::vector<std::uint64_t> all;
                 for (const std::string& id : s.splits()) {
                     const auto part = read_all(s, id, 3);
-                    for (std::size_t k = 1; k < part.size(); ++k) CHECK(part[k] - part[k - 1] == (contiguous ? 1 : splits));
+                    for (std::size_t k = 1; k < part.size(); ++k)
+                        CHECK(part[k] - part[k - 1] == (contiguous ? 1 : splits));
                     all.insert(all.end(), part.begin(), part.end());
                 }
                 std::sort(all.begin(), all.end());

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "runnel/codec/csv.hpp"
-#include "runnel/connect/lines.hpp"
+#include "runnel/connect/line_source.hpp"
 
 namespace runnel {
 

@@ -172,17 +172,17 @@ private:
 };
 
 // Of these three sinks: each record is one line, ended by "\n". Lines are in the file when the input has run empty, or
-// after 64 KB; when the job has ended without error, all are on stable storage. A crash or full disk can leave a part of
-// the lines written last: then the last one has no line break at its end, which tells that it is not whole. Output is
-// at least once: a job that restarts from a checkpoint adds the lines since then again.
+// after 64 KB; when the job has ended without error, all are on stable storage. A crash or full disk can leave a part
+// of the lines written last: then the last one has no line break at its end, which tells that it is not whole. Output
+// is at least once: a job that restarts from a checkpoint adds the lines since then again.
 
 /// Writes each record as a line of JSON (`append_json`) to a file.
 /// Errors: `io_error` with the file's name and the system's reason.
 inline lines_file_recipe<detail::json_line> json_lines_to(std::string path, lines_file_options options = {}) {
     return {std::move(path), {}, options};
 }
-/// Writes each record as a line of CSV (`append_csv`) to a file, below a header. A field with a line break is quoted and
-/// spans lines, as RFC 4180 says; `csv_lines` does not read such.
+/// Writes each record as a line of CSV (`append_csv`) to a file, below a header. A field with a line break is quoted
+/// and spans lines, as RFC 4180 says; `csv_lines` does not read such.
 inline lines_file_recipe<detail::csv_line> csv_lines_to(std::string path, char delimiter = ',',
                                                         lines_file_options options = {}) {
     return {std::move(path), {delimiter}, options};

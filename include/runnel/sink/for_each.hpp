@@ -12,7 +12,8 @@ namespace runnel {
 namespace detail {
 
 template <class F, class T>
-inline constexpr bool for_each_function = std::is_invocable_v<F&, const T&> || std::is_invocable_v<F&, const T&, timestamp>;
+inline constexpr bool for_each_function =
+    std::is_invocable_v<F&, const T&> || std::is_invocable_v<F&, const T&, timestamp>;
 
 template <class T, class F>
 class for_each_sink final : public sink<T> {

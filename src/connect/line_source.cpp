@@ -1,4 +1,4 @@
-#include "runnel/connect/lines.hpp"
+#include "runnel/connect/line_source.hpp"
 
 #include "runnel/codec/codec.hpp"
 
