@@ -53,8 +53,13 @@ struct slice_span {
 /// Complexity: O(1), a few 128-bit divisions; not for every record.
 class slicing {
 public:
+    /// A size or slide that is not above zero is a problem that is reported before anything runs; until then it must
+    /// not divide by zero.
     slicing(duration size, duration slide, duration offset, duration lateness) noexcept
-        : size_(size.count()), slide_(slide.count()), offset_(offset.count()), lateness_(lateness) {}
+        : size_(std::max<std::int64_t>(1, size.count())),
+          slide_(std::max<std::int64_t>(1, slide.count())),
+          offset_(offset.count()),
+          lateness_(lateness) {}
 
     std::int64_t size() const noexcept { return size_; }
     std::int64_t slide() const noexcept { return slide_; }
