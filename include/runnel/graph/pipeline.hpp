@@ -58,6 +58,7 @@ private:
     template <class Extract, class Generator>
     void set_timing(Extract extract, watermark_strategy<Generator> strategy) const {
         using timing = event_timing<Extract, Generator>;
+        node().problems = source_->problems();
         for (const std::string& p : strategy.problems()) node().problems.push_back(p);
         node().gives_event_time = true;
         node().make_source = [from = source_, t = timing{std::move(extract), strategy.generator, strategy.idle}] {

@@ -168,6 +168,7 @@ public:
     }
 
     /// Names the operator that was written last: for messages, metrics and, when there is state, to find it again.
+    /// Throws graph_error for a merged stream, which is no operator.
     stream named(std::string name) && {
         rename(std::move(name));
         return std::move(*this);
@@ -213,8 +214,7 @@ protected:
                 for (const std::string& k : kinds()) kind += (kind.empty() ? "" : ", ") + k;
                 plan::node n = detail::operator_node(std::move(kind), fused(steps_, names_));
                 n.named = named_;
-                if (named_)
-                    for (const std::string& name : names_) n.name += (n.name.empty() ? "" : "+") + name;
+                if (named_) n.name = joined_names();
                 lowered_->push_back({detail::add_node(*graph_, from_, std::move(n)), 0});
             }
             return *lowered_;
@@ -230,11 +230,20 @@ protected:
 
     void rename(std::string name) {
         if constexpr (step_count == 0) {
-            for (const detail::origin& o : from_) detail::rename(*graph_, o.node, name);
+            if (from_.size() != 1)
+                throw graph_error({"named: '" + name + "' is given to a merged stream, which is no operator. Name what comes "
+                                   "before or after it."});
+            detail::rename(*graph_, from_[0].node, name);
         } else {
             names_.back() = std::move(name);
             named_ = true;
+            if (!lowered_->empty()) detail::rename(*graph_, (*lowered_)[0].node, joined_names());
         }
+    }
+    std::string joined_names() const {
+        std::string all;
+        for (const std::string& name : names_) all += (all.empty() ? "" : "+") + name;
+        return all;
     }
 
     sink_node add_sink(std::shared_ptr<sink<T>> to) const {
