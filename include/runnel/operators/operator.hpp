@@ -44,6 +44,9 @@ struct operator_context {
 //                                                   called again with the same w; the watermark is forwarded
 //                                                   after `done`. `timestamp::max()` is the end of the input.
 //
+//   timestamp output_watermark(timestamp w) const;  what is forwarded instead of w, if results may still come at or
+//                                                   below w: rises strictly with w, and is max for max
+//
 //   void save(snapshot_writer&) const;              both or none. `load` comes after `open`, once, and sees the
 //   void load(snapshot_reader&);                    state that belongs to this subtask.
 //

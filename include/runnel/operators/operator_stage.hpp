@@ -115,7 +115,12 @@ private:
                 advanced_ = true;
             }
         }
-        const progress p = each_output([&](auto& o) { return o.forward_watermark(w); });
+        timestamp onward = w;
+        if constexpr (requires { op_.output_watermark(w); }) onward = op_.output_watermark(w);
+        // The initial watermark says nothing, and is never sent.
+        const progress p = onward == timestamp::min()
+                               ? progress::done
+                               : each_output([&](auto& o) { return o.forward_watermark(onward); });
         if (p == progress::done) {
             advanced_ = false;
             if (context_.metrics) context_.metrics->watermark.set(w.ns());

@@ -11,6 +11,16 @@
 
 namespace runnel::detail {
 
+/// The watermark that completes a session with this end: the end itself, a tick later than for other windows. A record
+/// at the end still joins the session, and keeps the promise of the watermark `end` - 1: were the session closed by
+/// that, it would depend on batches whether the record finds it.
+constexpr timestamp session_due_at(timestamp end) noexcept { return end; }
+
+/// The watermark at which a session with this end is forgotten.
+constexpr timestamp session_cleared_at(timestamp end, duration lateness) noexcept {
+    return std::max(session_due_at(end), cleared_at(end, lateness));
+}
+
 template <class A>
 struct session_of {
     timestamp start;
@@ -30,8 +40,6 @@ public:
     bool empty() const noexcept { return !any_; }
     std::size_t size() const noexcept { return older_.size() + any_; }
     session& newest() noexcept { return newest_; }
-    session& oldest() noexcept { return older_.empty() ? newest_ : older_.front(); }
-    const session& oldest() const noexcept { return older_.empty() ? newest_ : older_.front(); }
 
     /// The window that `opened` becomes together with the sessions that it overlaps or touches.
     window merged(window opened) const noexcept {
@@ -46,8 +54,11 @@ public:
     /// oldest first. Valid until the next change.
     template <class Agg>
     session& join(window opened, const Agg& agg) {
-        if (any_) older_.push_back(std::move(newest_));
-        any_ = true;
+        if (!any_ || newest_.end < opened.start) {
+            append({opened.start, opened.end, agg.create()});
+            return newest_;
+        }
+        older_.push_back(std::move(newest_));
         const auto begin = std::find_if(older_.begin(), older_.end(),
                                         [&](const session& s) { return s.end >= opened.start; });
         const auto end = std::find_if(begin, older_.end(), [&](const session& s) { return s.start > opened.end; });
@@ -74,12 +85,14 @@ public:
         any_ = true;
     }
 
-    void drop_oldest() {
-        if (older_.empty()) {
+    /// Removes the sessions that are cleared at t.
+    void drop_cleared(timestamp t, duration lateness) {
+        const auto kept = std::find_if(older_.begin(), older_.end(),
+                                       [&](const session& s) { return session_cleared_at(s.end, lateness) > t; });
+        older_.erase(older_.begin(), kept);
+        if (any_ && older_.empty() && session_cleared_at(newest_.end, lateness) <= t) {
             newest_.value = A();
             any_ = false;
-        } else {
-            older_.erase(older_.begin());
         }
     }
 
@@ -93,16 +106,16 @@ public:
     /// The session that is due at t; nullptr if none is.
     const session* due(timestamp t) const noexcept {
         for (const session& s : older_)
-            if (due_at(s.end) == t) return &s;
-        return any_ && due_at(newest_.end) == t ? &newest_ : nullptr;
+            if (session_due_at(s.end) == t) return &s;
+        return any_ && session_due_at(newest_.end) == t ? &newest_ : nullptr;
     }
 
     /// The first time after `t` at which a session is due or cleared; those due by `t` have fired.
     timestamp next_event(timestamp t, duration lateness) const noexcept {
         timestamp next = timestamp::max();
         for_each([&](const session& s) {
-            const timestamp due = due_at(s.end);
-            next = std::min(next, due > t ? due : cleared_at(s.end, lateness));
+            const timestamp due = session_due_at(s.end);
+            next = std::min(next, due > t ? due : session_cleared_at(s.end, lateness));
         });
         return next;
     }

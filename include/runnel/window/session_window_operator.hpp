@@ -14,6 +14,8 @@
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
+#include "runnel/window/by_value.hpp"
+#include "runnel/window/event_calendar.hpp"
 #include "runnel/window/late_output.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
@@ -48,14 +50,16 @@ public:
           agg_(std::move(aggregate)),
           gap_(spec.windows().gap),
           lateness_(spec.lateness()),
-          windows_text_(spec.windows().text()) {}
+          windows_text_(spec.windows().text()),
+          events_(gap_ / buckets_per_gap) {}
     /// Copies what the operator is made of, not what it has seen.
     session_window_operator(const session_window_operator& other)
         : key_(other.key_),
           agg_(other.agg_),
           gap_(other.gap_),
           lateness_(other.lateness_),
-          windows_text_(other.windows_text_) {}
+          windows_text_(other.windows_text_),
+          events_(gap_ / buckets_per_gap) {}
     session_window_operator(session_window_operator&&) = default;
     session_window_operator& operator=(session_window_operator&&) = delete;
 
@@ -90,31 +94,32 @@ public:
 
     progress advance(timestamp w, output<output_type>& out) {
         if (w <= watermark_) return progress::done;
-        while (!events_.empty() && events_.front().at <= w) {
-            const timestamp at = events_.front().at;
-            const K& key = events_.front().key;
-            const std::uint64_t hash = keys_.hash(key);
-            entry* e = keys_.find(key, hash);
-            if (e && e->scheduled == at) {
-                if (!out.ready()) return progress::blocked;
-                if (const session* s = e->sessions.due(at); s && restored_.of(key, watermark_) < at)
-                    emit(key, *s, out);
-                while (!e->sessions.empty() && detail::cleared_at(e->sessions.oldest().end, lateness_) <= at)
-                    e->sessions.drop_oldest();
-                if (e->sessions.empty()) {
-                    keys_.erase(key, hash);
-                } else {
-                    e->scheduled = e->sessions.next_event(at, lateness_);
-                    replace_first_event(e->scheduled);
-                    continue;
-                }
+        while (const event* next = events_.first(w, [this](auto& opened) { refresh(opened); })) {
+            const timestamp at = next->at;
+            const std::uint64_t hash = keys_.hash(next->key);
+            entry* e = keys_.find(next->key, hash);
+            if (!e || e->scheduled != at) {
+                events_.pop();
+                continue;
             }
-            std::pop_heap(events_.begin(), events_.end());
-            events_.pop_back();
+            if (!out.ready()) return progress::blocked;
+            if (const session* s = e->sessions.due(at); s && restored_.of(next->key, watermark_) < at)
+                emit(next->key, *s, out);
+            e->sessions.drop_cleared(at, lateness_);
+            if (e->sessions.empty()) {
+                keys_.erase(next->key, hash);
+                events_.pop();
+            } else {
+                e->scheduled = e->sessions.next_event(at, lateness_);
+                events_.put_off(e->scheduled);
+            }
         }
         watermark_ = w;
         return progress::done;
     }
+
+    /// A session that ends at w + 1 fires at w + 1, with a result of time w.
+    timestamp output_watermark(timestamp w) const noexcept { return w == timestamp::max() ? w : w.previous(); }
 
     void save(snapshot_writer& to) const {
         detail::keyed_entries entries(context_.key_groups);
@@ -123,8 +128,8 @@ public:
             codec<K>::encode(key, bytes);
             codec<std::uint64_t>::encode(e.sessions.size(), bytes);
             e.sessions.for_each([&](const session& s) {
-                detail::encode_time(s.start, bytes);
-                detail::encode_time(s.end, bytes);
+                codec<timestamp>::encode(s.start, bytes);
+                codec<timestamp>::encode(s.end, bytes);
                 detail::encode_accumulator(s.value, bytes);
             });
         });
@@ -137,8 +142,8 @@ public:
             const K key = codec<K>::decode(in);
             entry& e = keys_.get_or_create(key, keys_.hash(key));
             for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
-                const timestamp start = detail::decode_time(in);
-                const timestamp end = detail::decode_time(in);
+                const timestamp start = codec<timestamp>::decode(in);
+                const timestamp end = codec<timestamp>::decode(in);
                 e.sessions.append({start, end, detail::decode_accumulator<accumulator>(in)});
             }
         });
@@ -149,18 +154,15 @@ public:
     std::size_t live_keys() const noexcept { return keys_.size(); }
 
 private:
+    static constexpr int buckets_per_gap = 16;
+
     struct entry {
         detail::session_list<accumulator> sessions;
         /// When this key is next looked at: never after one of its sessions is due, or cleared.
         timestamp scheduled = timestamp::max();
         bool is_scheduled = false;
     };
-    struct event {
-        timestamp at;
-        K key;
-        /// Turned around, because the standard heap has the largest in front.
-        friend bool operator<(const event& a, const event& b) noexcept { return b.at < a.at; }
-    };
+    using event = typename detail::event_calendar<K>::event;
 
     void open_with(const operator_context& context, output<late_record<T>>* late) {
         context_ = context;
@@ -176,9 +178,9 @@ private:
         try {
             update_batch(
                 keys_, in.cursor(), end,
-                [&](std::size_t i) -> typename key_function::type {
+                [records, &at, key = detail::by_value_if_small(key_)](std::size_t i) -> typename key_function::type {
                     at = i;
-                    return key_(records[i]);
+                    return (*key)(records[i]);
                 },
                 [&](entry& e, std::size_t i, bool) {
                     const timestamp t = times[i];
@@ -186,11 +188,11 @@ private:
                     if (!e.sessions.empty() && newest.start <= t && t <= newest.end) [[likely]] {
                         newest.end = std::max(newest.end, t + gap_);
                         agg_.add(newest.value, records[i]);
-                        if (e.scheduled >= newest.end) schedule(key_(records[i]), e, detail::due_at(newest.end));
+                        if (e.scheduled >= newest.end) schedule(key_(records[i]), e, detail::session_due_at(newest.end));
                     } else {
                         session& s = e.sessions.join({t, t + gap_}, agg_);
                         agg_.add(s.value, records[i]);
-                        schedule(key_(records[i]), e, detail::due_at(s.end));
+                        schedule(key_(records[i]), e, detail::session_due_at(s.end));
                     }
                 });
         } catch (...) {
@@ -219,9 +221,9 @@ private:
             if (!e) e = &keys_.get_or_create(key, hash);
             session& s = e->sessions.join(opened, agg_);
             agg_.add(s.value, record);
-            const bool complete = detail::due_at(s.end) <= w;
+            const bool complete = detail::session_due_at(s.end) <= w;
             if (complete) emit(key, s, out);
-            schedule(key, *e, complete ? detail::cleared_at(s.end, lateness_) : detail::due_at(s.end));
+            schedule(key, *e, complete ? detail::session_cleared_at(s.end, lateness_) : detail::session_due_at(s.end));
         }
         return progress::done;
     }
@@ -231,15 +233,30 @@ private:
         if (e.is_scheduled && e.scheduled <= at) return;
         e.scheduled = at;
         e.is_scheduled = true;
-        events_.push_back({at, key});
-        std::push_heap(events_.begin(), events_.end());
+        events_.push(at, key);
     }
 
-    /// Moves the first event, of a key that stays, to a later time.
-    void replace_first_event(timestamp at) {
-        std::pop_heap(events_.begin(), events_.end());
-        events_.back().at = at;
-        std::push_heap(events_.begin(), events_.end());
+    /// Brings events up to date: most sessions have gone on since their event was set.
+    void refresh(std::vector<event>& events) {
+        constexpr std::size_t block = 64;
+        const auto find = keys_.searches();
+        std::uint64_t hashes[block];
+        typename decltype(keys_)::finder::guess guesses[block];
+        std::size_t kept = 0;
+        for (std::size_t first = 0; first < events.size(); first += block) {
+            const std::size_t n = std::min(block, events.size() - first);
+            for (std::size_t i = 0; i != n; ++i) find.fetch(hashes[i] = keys_.hash(events[first + i].key));
+            for (std::size_t i = 0; i != n; ++i) guesses[i] = find.look_and_fetch(hashes[i]);
+            for (std::size_t i = 0; i != n; ++i) {
+                event& e = events[first + i];
+                entry* of = find(e.key, hashes[i], guesses[i]);
+                if (!of || of->scheduled != e.at) continue;
+                e.at = of->scheduled = of->sessions.next_event(e.at.previous(), lateness_);
+                if (kept != first + i) events[kept] = std::move(e);
+                ++kept;
+            }
+        }
+        events.erase(events.begin() + static_cast<std::ptrdiff_t>(kept), events.end());
     }
 
     void emit(const K& key, const session& s, output<output_type>& out) {
@@ -257,7 +274,7 @@ private:
     timestamp watermark_ = timestamp::min();
     detail::group_watermarks restored_;
     table<K, entry> keys_;
-    std::vector<event> events_;  // heap; one for each key at its `scheduled`, and overtaken ones
+    detail::event_calendar<K> events_;  // one for each key at its `scheduled`, and overtaken ones
 };
 
 }  // namespace runnel
