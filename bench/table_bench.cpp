@@ -254,13 +254,13 @@ int main(int argc, char** argv) {
     };
     const std::vector<std::pair<std::string, std::size_t>> sizes{
         {"1k", 1'000}, {"100k", 100'000}, {"1m", 1'000'000}, {"10m", 10'000'000}};
-    for (const auto& [label, keys] : sizes)
+    for (const auto& size : sizes)
         for (const bool spread : {true, false})
-            run(std::string(spread ? "table_spread_" : "table_dense_") + label,
-                [&](const std::string& name) { measure(name, keys, spread, way::update, 0.5, 0.9); });
-    for (const auto& [label, keys] : sizes)
-        if (keys < 10'000'000)
-            run("table_window_" + label,
-                [&](const std::string& name) { measure(name, keys, true, way::window, 0.5, 0.9); });
+            run(std::string(spread ? "table_spread_" : "table_dense_") + size.first,
+                [&](const std::string& name) { measure(name, size.second, spread, way::update, 0.5, 0.9); });
+    for (const auto& size : sizes)
+        if (size.second < 10'000'000)
+            run("table_window_" + size.first,
+                [&](const std::string& name) { measure(name, size.second, true, way::window, 0.5, 0.9); });
     run("table_memory", [](const std::string&) { measure_memory(); });
 }
