@@ -45,7 +45,8 @@ std::string list(const char* title, const std::vector<std::string>& texts) {
     std::string message = "the operator's results depend on how it is run\n  way: ";
     message += text.empty() ? "one record at a time" : text;
     message += what;
-    if (!text.empty()) message += "\n  to repeat: run_grid(..., {.only = \"" + text + "\"}), other options as they were";
+    if (!text.empty())
+        message += "\n  to repeat: run_grid(..., {.only = \"" + text + "\"}), other options as they were";
     throw grid_difference(message, way);
 }
 

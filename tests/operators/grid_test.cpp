@@ -185,8 +185,8 @@ TEST_CASE("fused flat_map gives the same in every way, in order, whether one rec
         const auto words = [](order o) { return std::deque<std::string>{o.customer, "", std::to_string(o.amount)}; };
         grid_options<order, std::string> ordered;
         ordered.in_order = true;
-        CHECK(run_grid(kernel_of<order>(flat_map_of(words), map_of([](std::string s) { return s + '!'; })), orders(seed),
-                       ordered) > 50);
+        const auto louder = [](std::string s) { return s + '!'; };
+        CHECK(run_grid(kernel_of<order>(flat_map_of(words), map_of(louder)), orders(seed), ordered) > 50);
     }
 }
 

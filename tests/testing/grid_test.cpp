@@ -144,10 +144,7 @@ script<item> input(std::uint64_t seed) {
 }
 
 grid_options<item, item> options() {
-    grid_options<item, item> o;
-    o.group_of = group_by(&item::key);
-    o.result_key = order_by(&item::key);
-    return o;
+    return {.group_of = group_by(&item::key), .result_key = order_by(&item::key)};
 }
 
 /// The report of the grid on an operator that has a fault.
@@ -231,17 +228,23 @@ TEST_CASE("subtasks saved at different watermarks are told apart only by operato
 }
 
 TEST_CASE("a way is the same after its text has been read, and other texts are refused") {
-    const grid_way way{.batch = 7, .output_batch = 2, .seed = 3, .snapshot_every = 4, .from = 2, .to = 3, .rescale_at = 55,
+    const grid_way way{.batch = 7,
+                       .output_batch = 2,
+                       .seed = 3,
+                       .snapshot_every = 4,
+                       .from = 2,
+                       .to = 3,
+                       .rescale_at = 55,
                        .uneven = true};
     CHECK(way.text() == "batch=7 output_batch=2 seed=3 snapshot_every=4 from=2 to=3 rescale_at=55 uneven=1");
     CHECK(grid_way::parse(way.text()).text() == way.text());
     CHECK(grid_way().text() == "");
     CHECK(grid_way::parse("").text() == "");
-    for (const char* bad : {"batch", "batch=", "batch=x", "batch=7 colour=3", "batch=-1", "output_batch=0", "to=0", " "})
-        CHECK_THROWS_WITH_AS(grid_way::parse(bad),
-                             ("\"" + std::string(bad) + "\" is not a way through the grid. Copy the text from the report.")
-                                 .c_str(),
-                             error);
+    for (const std::string bad :
+         {"batch", "batch=", "batch=x", "batch=7 colour=3", "batch=-1", "output_batch=0", "to=0", " "}) {
+        const std::string text = '"' + bad + "\" is not a way through the grid. Copy the text from the report.";
+        CHECK_THROWS_WITH_AS(grid_way::parse(bad), text.c_str(), error);
+    }
 }
 
 TEST_CASE("a script may be empty, consist of signals only, or have no end") {

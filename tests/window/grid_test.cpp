@@ -96,7 +96,8 @@ TEST_CASE("sessions give the same in every way: results per key in order, late r
 }
 
 TEST_CASE("aggregates with larger states give the same in every way") {
-    const auto aggregate = combine(top(3, &click::weight), min(&click::weight), max(&click::weight), mean(&click::weight));
+    const auto aggregate =
+        combine(top(3, &click::weight), min(&click::weight), max(&click::weight), mean(&click::weight));
     check_in_all_ways(user_of, tumbling(2s).lateness(1s), aggregate);
     check_in_all_ways(user_of, sliding(2s, 500ms).lateness(1s), aggregate);
     check_in_all_ways(name_of, session(500ms).lateness(1s), aggregate);

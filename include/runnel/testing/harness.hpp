@@ -18,6 +18,17 @@
 #include "runnel/testing/recording.hpp"
 #include "runnel/testing/script.hpp"
 
+namespace runnel::detail {
+
+template <class Tuple>
+struct recorders_of;
+template <class... Ls>
+struct recorders_of<std::tuple<Ls...>> {
+    using type = std::tuple<testing::recorder<Ls>...>;
+};
+
+}  // namespace runnel::detail
+
 namespace runnel::testing {
 
 /// Where the operator under test believes to be. Use designated initialisers.
@@ -33,17 +44,6 @@ struct harness_options {
     /// Null: a manual clock of the harness's own.
     const runnel::clock* clock = nullptr;
 };
-
-namespace detail {
-
-template <class Tuple>
-struct recorders_of;
-template <class... Ls>
-struct recorders_of<std::tuple<Ls...>> {
-    using type = std::tuple<recorder<Ls>...>;
-};
-
-}  // namespace detail
 
 /// Drives one operator by hand, without threads: what goes in has come out, as far as it does, when the call returns.
 ///
@@ -200,7 +200,8 @@ private:
             const std::size_t before = refusals();
             if (call(stage_->input(0)) == progress::done) return;
             if (refusals() == before)
-                throw contract_breach("the operator answered `blocked` though none of its outputs had refused anything");
+                throw contract_breach(
+                    "the operator answered `blocked` though none of its outputs had refused anything");
         }
     }
     std::size_t refusals() const {

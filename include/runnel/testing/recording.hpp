@@ -160,7 +160,8 @@ private:
 
     void begin(const call& c) {
         if (is_blocking() && c != pending_) {
-            const bool other_batch = c.what == call::kind::batch && c.records != pending_.records;
+            const bool other_batch =
+                c.what == call::kind::batch && pending_.what == call::kind::batch && c.records != pending_.records;
             throw contract_breach(text(pending_) + " was answered `blocked`, but " + text(c) +
                                   (other_batch ? " of another batch" : "") +
                                   " came next. The same call must be repeated, with the same argument.");
