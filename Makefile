@@ -12,11 +12,16 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache lld pkg-config libfmt-dev libconc
 TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev
 FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
-.PHONY: all deps deps-build deps-test deps-fuzz demo test test-debug test-asan test-tsan fuzz bench ci clean
+PREFIX ?= /usr/local
+
+.PHONY: all install deps deps-build deps-test deps-fuzz demo test test-debug test-asan test-tsan fuzz bench ci clean
 
 all: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF
 	cmake --build --preset release -j $(JOBS)
+
+install: all
+	cmake --install build/release --prefix $(PREFIX)
 
 deps: deps-fuzz
 
