@@ -40,7 +40,8 @@ TEST_CASE("wrong numbers are all reported, none is thrown") {
           problems{"tumbling: offset 10s must lie between minus and plus the size, 10s"});
     CHECK(tumbling(10s, -10s).drop_late().problems().size() == 1);
     CHECK(sliding(0s, -1s).drop_late().problems() ==
-          problems{"sliding: size is 0s; it must be larger than zero", "sliding: slide is -1s; it must be larger than zero"});
+          problems{"sliding: size is 0s; it must be larger than zero",
+                   "sliding: slide is -1s; it must be larger than zero"});
     CHECK(sliding(10s, 3s, 3s).drop_late().problems() ==
           problems{"sliding: offset 3s must lie between minus and plus the slide, 3s"});
     CHECK(session(0ms).drop_late().problems() == problems{"session: gap is 0s; it must be larger than zero"});

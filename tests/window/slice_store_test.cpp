@@ -8,11 +8,12 @@
 using namespace runnel;
 
 TEST_CASE("slices are kept in order of time and found by any of their ticks, through insertions and drops") {
-    const detail::slicing grid{duration(10), duration(4), duration(0), duration(0)};
     for (std::uint64_t seed = 1; seed != 50; ++seed) {
         CAPTURE(seed);
+        const duration slide(1 + static_cast<std::int64_t>(seed % 13));
+        const detail::slicing grid{duration(10), slide, duration(0), duration(0)};
         std::mt19937_64 random(seed);
-        detail::slice_store<int, int> store;
+        detail::slice_store<int, int> store(grid.slices_per_tick());
         std::map<timestamp, detail::slice<int, int>*> model;
         std::int64_t base = 0;
         for (int i = 0; i != 500; ++i) {

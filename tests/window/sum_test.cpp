@@ -39,10 +39,12 @@ TEST_CASE("an integer sum that leaves its range throws and says so, from add and
     const auto max = std::numeric_limits<std::int64_t>::max();
     CHECK(sum_of<std::int64_t>({max, -1, 1}) == max);
     CHECK_THROWS_WITH_AS(sum_of<std::int64_t>({max, 1}),
-                         "a sum of integers left the range of std::int64_t: sum up a double instead", std::overflow_error);
+                         "a sum of integers left the range of std::int64_t: sum up a double instead",
+                         std::overflow_error);
     CHECK_THROWS_AS(sum_of<std::int64_t>({-max, -2}), std::overflow_error);
     CHECK_THROWS_WITH_AS(sum_of<std::uint64_t>({~0ull, 1}),
-                         "a sum of integers left the range of std::uint64_t: sum up a double instead", std::overflow_error);
+                         "a sum of integers left the range of std::uint64_t: sum up a double instead",
+                         std::overflow_error);
     const auto agg = bind_aggregate<std::int64_t>(sum());
     std::int64_t a = max;
     CHECK_THROWS_AS(agg.merge(a, 1), std::overflow_error);

@@ -28,11 +28,12 @@ TEST_CASE("the contents are the slices of the window in order of time, for any s
     for (std::uint64_t seed = 1; seed != 300; ++seed) {
         CAPTURE(seed);
         std::mt19937_64 random(seed);
-        auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n)); };
+        auto below = [&](int n) { return static_cast<std::int64_t>(random() % static_cast<unsigned>(n)); };
         int merges = 0;
         const concatenation agg{&merges};
-        const std::int64_t size = 1 + below(30), step = 1 + below(12), density = 1 + below(4);
-        detail::two_stacks<concatenation> contents(below(size));
+        const std::int64_t size = 1 + below(30), step = 1 + below(12);
+        const int density = 1 + static_cast<int>(below(4));
+        detail::two_stacks<concatenation> contents(below(30) % size);
         std::deque<std::pair<std::int64_t, std::string>> expected;
         std::int64_t next = -100;
         for (std::int64_t start = -100; start < 100; start += step * (1 + (below(10) == 0 ? below(5) : 0))) {

@@ -113,6 +113,9 @@ struct session_oracle : oracle_base {
 
     session_oracle(std::int64_t gap, std::int64_t lateness) : gap(gap) { this->lateness = lateness; }
 
+    /// A record at the end of a session still joins it, so a session is complete a tick later than other windows.
+    bool is_session_complete(std::int64_t end) const { return end <= watermark; }
+
     void record(const event& e, std::int64_t t) {
         session merged{e.key, t, t + gap, {}};
         auto touches = [&](const session& s) { return s.key == e.key && s.start <= t + gap && t <= s.end; };
@@ -128,15 +131,15 @@ struct session_oracle : oracle_base {
         }
         std::erase_if(sessions, touches);
         merged.values.push_back(e.value);
-        if (is_complete(merged.end)) fire(merged.key, merged.start, merged.end, merged.values);
+        if (is_session_complete(merged.end)) fire(merged.key, merged.start, merged.end, merged.values);
         sessions.push_back(merged);
     }
     void advance(std::int64_t w) {
         std::sort(sessions.begin(), sessions.end(), [](auto& a, auto& b) { return a.end < b.end; });
         for (const session& s : sessions)
-            if (!is_complete(s.end) && s.end - 1 <= w) fire(s.key, s.start, s.end, s.values);
+            if (!is_session_complete(s.end) && s.end <= w) fire(s.key, s.start, s.end, s.values);
         watermark = w;
-        std::erase_if(sessions, [&](auto& s) { return is_cleared(s.end); });
+        std::erase_if(sessions, [&](auto& s) { return is_session_complete(s.end) && is_cleared(s.end); });
     }
 };
 
@@ -152,11 +155,14 @@ struct stream_options {
 
 /// Records whose times drift from `from` to `to`, with watermarks in between that some of them break.
 inline std::vector<step> random_stream(std::mt19937_64& random, const stream_options& o) {
-    auto below = [&](std::int64_t n) { return n <= 0 ? 0 : static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n)); };
+    auto below = [&](std::int64_t n) {
+        return n <= 0 ? 0 : static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n));
+    };
     std::vector<step> steps;
     std::int64_t last_watermark = INT64_MIN;
     for (std::size_t i = 0; i != o.records; ++i) {
-        const std::int64_t front = o.from + (o.to - o.from) * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(o.records);
+        const auto n = static_cast<std::int64_t>(o.records);
+        const std::int64_t front = o.from + (o.to - o.from) * static_cast<std::int64_t>(i) / n;
         std::int64_t t = front - below(o.disorder);
         if (below(100) < o.late_percent) t = front - below(front - o.from + 50);
         steps.push_back({false, t, {below(o.keys), static_cast<std::int64_t>(i)}});
@@ -191,7 +197,8 @@ struct runnel::codec<runnel::test::bag::state> {
     }
     static test::bag::state decode(byte_reader& in) {
         test::bag::state s;
-        for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) s.values.push_back(codec<std::int64_t>::decode(in));
+        for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n)
+            s.values.push_back(codec<std::int64_t>::decode(in));
         return s;
     }
 };

@@ -25,7 +25,8 @@ using result_of = std::remove_cvref_t<decltype(std::declval<const Agg&>().result
 /// after the other gives. A is default-initialisable and copyable, and has a codec if it is to be saved.
 /// An aggregate whose `create()` gives `A{}` may say so by `static constexpr bool creates_default = true`.
 template <class Agg, class T>
-concept aggregate_for = requires(const Agg& agg, const T& record, accumulator_of<Agg>& a, const accumulator_of<Agg>& b) {
+concept aggregate_for = requires(const Agg& agg, const T& record, accumulator_of<Agg>& a,
+                                 const accumulator_of<Agg>& b) {
     agg.add(a, record);
     agg.merge(a, b);
     agg.result(b);
@@ -43,8 +44,8 @@ auto bind_aggregate(const Recipe& recipe) {
         return recipe.template bind<T>();
     } else {
         static_assert(aggregate_for<Recipe, T>,
-                      "an aggregate has create() -> A, add(A&, const T&), merge(A&, const A&) and result(const A&), all "
-                      "const, where T is the stream's record type; A is default-initialisable and copyable");
+                      "an aggregate has create() -> A, add(A&, const T&), merge(A&, const A&) and result(const A&), "
+                      "all const, where T is the stream's record type; A is default-initialisable and copyable");
         return recipe;
     }
 }

@@ -4,7 +4,7 @@
 #include <optional>
 #include <type_traits>
 
-#include "runnel/codec/codec.hpp"
+#include "runnel/codec/binary.hpp"
 #include "runnel/window/aggregate.hpp"
 
 namespace runnel {
@@ -40,13 +40,9 @@ template <class V>
     requires encodable<V>
 struct codec<detail::best_state<V>> {
     static void encode(const detail::best_state<V>& b, std::string& out) {
-        codec<bool>::encode(b.value.has_value(), out);
-        if (b.value) codec<V>::encode(*b.value, out);
+        codec<std::optional<V>>::encode(b.value, out);
     }
-    static detail::best_state<V> decode(byte_reader& in) {
-        if (!codec<bool>::decode(in)) return {};
-        return {codec<V>::decode(in)};
-    }
+    static detail::best_state<V> decode(byte_reader& in) { return {codec<std::optional<V>>::decode(in)}; }
 };
 
 /// Least or greatest value of a field of records of type T; see `min` and `max`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "runnel/checkpoint/snapshot.hpp"
-#include "runnel/codec/codec.hpp"
+#include "runnel/codec/binary.hpp"
 #include "runnel/core/error.hpp"
 #include "runnel/core/timestamp.hpp"
 #include "runnel/state/key_group.hpp"
@@ -24,7 +25,8 @@ void encode_accumulator(const A& a, std::string& out) {
     if constexpr (encodable<A>)
         codec<A>::encode(a, out);
     else
-        throw error("window state can't be saved: the aggregate's accumulator has no codec. Specialise runnel::codec for it");
+        throw error("window state can't be saved: the aggregate's accumulator has no codec. Specialise runnel::codec "
+                    "for it");
 }
 
 template <class A>
@@ -32,11 +34,9 @@ A decode_accumulator(byte_reader& in) {
     if constexpr (encodable<A>)
         return codec<A>::decode(in);
     else
-        throw error("window state can't be loaded: the aggregate's accumulator has no codec. Specialise runnel::codec for it");
+        throw error("window state can't be loaded: the aggregate's accumulator has no codec. Specialise runnel::codec "
+                    "for it");
 }
-
-inline void encode_time(timestamp t, std::string& out) { codec<std::int64_t>::encode(t.ns(), out); }
-inline timestamp decode_time(byte_reader& in) { return timestamp(codec<std::int64_t>::decode(in)); }
 
 /// Gathers entries by key group and hands them to a snapshot, each group with its watermark.
 class keyed_entries {
@@ -55,7 +55,7 @@ public:
                const group_watermarks& restored) const {
         for (key_group g = mine.first; g < mine.last; ++g) {
             std::string& out = to.keyed(name, g);
-            encode_time(restored.of_group(g, watermark), out);
+            codec<timestamp>::encode(restored.of_group(g, watermark), out);
             codec<std::uint64_t>::encode(groups_[g].count, out);
             out += groups_[g].bytes;
         }
@@ -68,7 +68,7 @@ public:
         timestamp lowest = timestamp::max();
         from.keyed(name, [&](key_group g, std::string_view bytes) {
             for (byte_reader in(bytes); !in.empty();) {
-                const timestamp watermark = decode_time(in);
+                const timestamp watermark = codec<timestamp>::decode(in);
                 restored.set(g, watermark);
                 lowest = std::min(lowest, watermark);
                 for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) entry(in);

@@ -27,7 +27,8 @@ namespace runnel {
 /// Aggregates the records of each key over sessions: stretches of time without a pause longer than the gap.
 ///
 /// A record opens [t, t + gap); sessions of a key that overlap or touch are merged. The merged session is what
-/// lateness is judged by: if it has been cleared, the record is late and changes nothing.
+/// lateness is judged by: if it has been cleared, the record is late and changes nothing. A session fires when the
+/// watermark reaches its end: a tick later than other windows, since a record at the end still joins it.
 /// Order: sessions fire in order of their end; between keys free. A result has the time end - 1 ns.
 /// Late records: one that joins a session that has fired and is kept makes it fire again, at once and in full, or,
 /// if the session is longer now than the watermark reaches, when that is complete; later ones go to the late output.
@@ -39,6 +40,7 @@ class session_window_operator {
     using accumulator = accumulator_of<Agg>;
     using session = detail::session_of<accumulator>;
     using key_function = detail::window_key<K, T, KeyFn>;
+    using key_type = typename key_function::type;
 
 public:
     using input_type = T;
@@ -178,7 +180,7 @@ private:
         try {
             update_batch(
                 keys_, in.cursor(), end,
-                [records, &at, key = detail::by_value_if_small(key_)](std::size_t i) -> typename key_function::type {
+                [records, &at, key = detail::by_value_if_small(key_)](std::size_t i) -> key_type {
                     at = i;
                     return (*key)(records[i]);
                 },
@@ -188,7 +190,8 @@ private:
                     if (!e.sessions.empty() && newest.start <= t && t <= newest.end) [[likely]] {
                         newest.end = std::max(newest.end, t + gap_);
                         agg_.add(newest.value, records[i]);
-                        if (e.scheduled >= newest.end) schedule(key_(records[i]), e, detail::session_due_at(newest.end));
+                        if (e.scheduled > detail::session_due_at(newest.end))
+                            schedule(key_(records[i]), e, detail::session_due_at(newest.end));
                     } else {
                         session& s = e.sessions.join({t, t + gap_}, agg_);
                         agg_.add(s.value, records[i]);
@@ -206,7 +209,7 @@ private:
     progress add_behind(batch<T>& in, std::size_t end, output<output_type>& out) {
         for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
             T& record = in.value(i);
-            typename key_function::type key = key_(record);
+            key_type key = key_(record);
             const timestamp w = restored_.of(key, watermark_);
             const window opened{in.time(i), in.time(i) + gap_};
             const std::uint64_t hash = keys_.hash(key);

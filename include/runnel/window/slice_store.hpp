@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,24 +17,40 @@ template <class K, class A>
 struct slice {
     slice_span span;
     table<K, A> keys;
+    /// Indices of records of the batch in hand that are still to be put in.
+    std::vector<std::uint32_t> waiting;
 };
 
 /// The live slices in order of time. Tables of dropped slices serve new ones.
 ///
 /// Thread safety: unsafe.
-/// Complexity: find O(log slices), O(1) for the slice found last; insert O(1) at the end; drop amortised O(1).
+/// Complexity: find O(1) if the slices lie close together, else O(log slices); insert O(1) at the end; drop amortised
+/// O(1).
 /// Lifetime: a slice stays where it is until it is dropped.
 template <class K, class A>
 class slice_store {
     using slice_type = slice<K, A>;
 
 public:
-    /// The slice that holds t; nullptr if there is none.
+    /// `slices_per_tick`: of a stretch of time without gaps; tells where to look first.
+    explicit slice_store(double slices_per_tick) : slices_per_tick_(slices_per_tick) {}
+
+    /// The slice that holds t; nullptr if there is none. `find` suits times that mostly stay in one slice; `locate`
+    /// those that jump, where looking at the last slice first would only make a branch that can't be predicted.
     slice_type* find(timestamp t) noexcept {
-        if (recent_ && recent_->span.first <= t && t <= recent_->span.last) return recent_;
-        const std::size_t i = after(t);
-        if (i == head_ || live_[i - 1]->span.last < t) return nullptr;
-        return recent_ = live_[i - 1].get();
+        return recent_ && recent_->span.holds(t) ? recent_ : recent_ = locate(t);
+    }
+    slice_type* locate(timestamp t) noexcept {
+        if (empty() || t < front().span.first) return nullptr;
+        const auto distance = static_cast<std::uint64_t>(t.ns()) - static_cast<std::uint64_t>(front().span.first.ns());
+        const double guess = static_cast<double>(distance) * slices_per_tick_;
+        std::size_t i = live_.size() - 1;
+        if (guess < static_cast<double>(i - head_)) i = head_ + static_cast<std::size_t>(guess);
+        if (!live_[i]->span.holds(t)) {
+            i = after(t) - 1;
+            if (live_[i]->span.last < t) return nullptr;
+        }
+        return live_[i].get();
     }
 
     /// A new, empty slice; there is none yet at its time.
@@ -93,6 +110,7 @@ private:
     std::size_t head_ = 0;
     std::vector<std::unique_ptr<slice_type>> spare_;
     slice_type* recent_ = nullptr;
+    double slices_per_tick_;
 };
 
 }  // namespace runnel::detail

@@ -7,11 +7,13 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/batch_update.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
+#include "runnel/window/by_value.hpp"
 #include "runnel/window/late_output.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/slice_store.hpp"
@@ -37,6 +39,7 @@ class slice_window_operator {
     using slice = detail::slice<K, accumulator>;
     using wide = detail::wide;
     using key_function = detail::window_key<K, T, KeyFn>;
+    using key_type = typename key_function::type;
 
 public:
     using input_type = T;
@@ -47,10 +50,15 @@ public:
         : key_(std::move(key)),
           agg_(std::move(aggregate)),
           grid_(spec.windows().slices(spec.lateness())),
-          windows_text_(spec.windows().text()) {}
+          windows_text_(spec.windows().text()),
+          slices_(grid_.slices_per_tick()) {}
     /// Copies what the operator is made of, not what it has seen.
     slice_window_operator(const slice_window_operator& other)
-        : key_(other.key_), agg_(other.agg_), grid_(other.grid_), windows_text_(other.windows_text_) {}
+        : key_(other.key_),
+          agg_(other.agg_),
+          grid_(other.grid_),
+          windows_text_(other.windows_text_),
+          slices_(grid_.slices_per_tick()) {}
     slice_window_operator(slice_window_operator&&) = default;
     slice_window_operator& operator=(slice_window_operator&&) = delete;
 
@@ -75,7 +83,10 @@ public:
                 without_window_ += end - i;
                 in.consume_until(end);
             } else if (is_ahead(span)) {
-                add_run(into ? *into : insert(span), in, end);
+                if (end == in.size() || end - i >= long_run)
+                    add_run(into ? *into : insert(span), in, end);
+                else
+                    add_scattered(in);
             } else if (add_behind(into, span, in, end, out) == progress::blocked) {
                 return progress::blocked;
             }
@@ -98,7 +109,7 @@ public:
         for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i)
             slices_[i].keys.for_each([&](const K& key, const accumulator& a) {
                 std::string& bytes = entries.next(key);
-                detail::encode_time(slices_[i].span.first, bytes);
+                codec<timestamp>::encode(slices_[i].span.first, bytes);
                 codec<K>::encode(key, bytes);
                 detail::encode_accumulator(a, bytes);
             });
@@ -108,7 +119,7 @@ public:
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);
         watermark_ = detail::keyed_entries::read(from, "slices", restored_, [&](byte_reader& in) {
-            const timestamp first = detail::decode_time(in);
+            const timestamp first = codec<timestamp>::decode(in);
             const K key = codec<K>::decode(in);
             slice* into = slices_.find(first);
             if (!into) into = &slices_.insert(grid_.span_of(first));
@@ -142,34 +153,73 @@ private:
 
     /// Index behind the records from the cursor on that lie in one slice.
     static std::size_t end_of_run(const batch<T>& in, const detail::slice_span& span) noexcept {
-        if (span.first <= in.min_time() && in.max_time() <= span.last) return in.size();
+        if (span.holds(in.min_time()) && span.holds(in.max_time())) return in.size();
         std::size_t end = in.cursor() + 1;
-        while (end != in.size() && span.first <= in.time(end) && in.time(end) <= span.last) ++end;
+        while (end != in.size() && span.holds(in.time(end))) ++end;
         return end;
     }
 
-    void add(accumulator& a, bool created, const T& record) {
+    static void add(const Agg& agg, accumulator& a, bool created, const T& record) {
         if constexpr (!detail::creates_default<Agg>)
-            if (created) a = agg_.create();
-        agg_.add(a, record);
+            if (created) a = agg.create();
+        agg.add(a, record);
     }
 
+    /// Puts the records from the cursor to `end` into their slice.
     void add_run(slice& into, batch<T>& in, std::size_t end) {
+        const std::size_t begin = in.cursor();
+        add_all(into, in, end - begin, [begin](std::size_t n) { return begin + n; });
+        in.consume_until(end);
+    }
+
+    /// Puts records of several slices that come in turn into these, one slice after the other: until the batch ends,
+    /// or a record's windows have fired.
+    void add_scattered(batch<T>& in) {
+        std::size_t i = in.cursor();
+        for (; i != in.size(); ++i) {
+            slice* into = slices_.locate(in.time(i));
+            if (!into) {
+                const detail::slice_span span = grid_.span_of(in.time(i));
+                if (!span.has_window) {
+                    ++without_window_;
+                    continue;
+                }
+                if (!is_ahead(span)) break;
+                into = &insert(span);
+            }
+            if (!is_ahead(into->span)) break;
+            if (into->waiting.empty()) scattered_.push_back(into);
+            into->waiting.push_back(static_cast<std::uint32_t>(i));
+        }
+        for (slice* into : scattered_) {
+            const std::uint32_t* waiting = into->waiting.data();
+            add_all(*into, in, into->waiting.size(), [waiting](std::size_t n) -> std::size_t { return waiting[n]; });
+            into->waiting.clear();
+        }
+        scattered_.clear();
+        in.consume_until(i);
+    }
+
+    /// Puts `n` records into their slice; `index` gives their places in the batch.
+    template <class Index>
+    void add_all(slice& into, batch<T>& in, std::size_t n, Index index) {
         const T* records = in.values();
-        std::size_t at = in.cursor();
+        std::size_t at = 0;
         try {
+            // Small functions go along by value: what is only pointed to would be loaded again for every record.
             update_batch(
-                into.keys, in.cursor(), end,
-                [&](std::size_t i) -> typename key_function::type {
+                into.keys, 0, n,
+                [records, &at, index, key = detail::by_value_if_small(key_)](std::size_t i) -> key_type {
                     at = i;
-                    return key_(records[i]);
+                    return (*key)(records[index(i)]);
                 },
-                [&](accumulator& a, std::size_t i, bool created) { add(a, created, records[i]); });
+                [records, index, agg = detail::by_value_if_small(agg_)](accumulator& a, std::size_t i, bool created) {
+                    add(*agg, a, created, records[index(i)]);
+                });
         } catch (...) {
-            in.consume_until(at);  // names the record in hand
+            in.consume_until(index(at));  // names the record in hand
             throw;
         }
-        in.consume_until(end);
     }
 
     /// Takes records of a slice with windows that have fired already.
@@ -177,7 +227,7 @@ private:
                         output<output_type>& out) {
         for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
             T& record = in.value(i);
-            typename key_function::type key = key_(record);
+            key_type key = key_(record);
             const timestamp w = restored_.of(key, watermark_);
             if (span.cleared <= w) {
                 if (!late_.ready()) return progress::blocked;
@@ -189,7 +239,7 @@ private:
             const std::uint64_t hash = into->keys.hash(key);
             bool created;
             accumulator& a = into->keys.get_or_create(key, hash, &created);
-            add(a, created, record);
+            add(agg_, a, created, record);
             if constexpr (overlapping) contents_.touched(key, hash, span, grid_);
             if (span.first_due <= w) fire_again(key, hash, a, in.time(i), w, out);
         }
@@ -262,6 +312,9 @@ private:
 
     struct nothing {};
 
+    /// From this length on, records that follow each other in one slice are put in as they lie.
+    static constexpr std::size_t long_run = 16;
+
     key_function key_;
     [[no_unique_address]] Agg agg_;
     detail::slicing grid_;
@@ -273,6 +326,7 @@ private:
     detail::group_watermarks restored_;
     detail::slice_store<K, accumulator> slices_;
     [[no_unique_address]] std::conditional_t<overlapping, detail::sliding_contents<K, Agg>, nothing> contents_;
+    std::vector<slice*> scattered_;  // those with waiting records, while a batch is taken in
     std::uint64_t without_window_ = 0;
 
     timestamp next_due_ = timestamp::max();  // no window fires before; may be too low, never too high

@@ -43,6 +43,7 @@ struct slice_span {
     timestamp first_due;  ///< When the first of its windows completes.
     timestamp cleared;    ///< When the last of its windows is cleared.
     bool has_window;      ///< False between windows, if the slide is larger than the size.
+    bool holds(timestamp t) const noexcept { return first <= t && t <= last; }
 };
 
 /// How windows of one size, starting every `slide`, cut time into slices.
@@ -63,6 +64,10 @@ public:
 
     std::int64_t size() const noexcept { return size_; }
     std::int64_t slide() const noexcept { return slide_; }
+
+    double slices_per_tick() const noexcept {
+        return (size_ % slide_ == 0 ? 1.0 : 2.0) / static_cast<double>(slide_);
+    }
 
     slice_span span_of(timestamp t) const noexcept {
         const wide start = last_window(t);

@@ -68,7 +68,8 @@ public:
     /// A record came for a slice that may have been taken in: the key's contents have to be put together anew.
     void touched(const K& key, std::uint64_t hash, const slice_span& span, const slicing& grid) {
         if (span.first.ns() >= taken_until_) return;
-        open_.get_or_create_with(key, hash, [&] { return entry{two_stacks<Agg>(phase_of(key, grid)), true}; }).stale = true;
+        const auto make = [&] { return entry{two_stacks<Agg>(phase_of(key, grid)), true}; };
+        open_.get_or_create_with(key, hash, make).stale = true;
     }
 
     /// Calls `emit(window, contents)` for each of the windows [first, last], all of which have records of the key.

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "runnel/codec/codec.hpp"
+#include "runnel/codec/binary.hpp"
 #include "runnel/window/min_max.hpp"
 
 namespace runnel {
@@ -24,14 +24,9 @@ template <class V>
     requires encodable<V>
 struct codec<detail::top_state<V>> {
     static void encode(const detail::top_state<V>& top, std::string& out) {
-        codec<std::uint64_t>::encode(top.values.size(), out);
-        for (const V& value : top.values) codec<V>::encode(value, out);
+        codec<std::vector<V>>::encode(top.values, out);
     }
-    static detail::top_state<V> decode(byte_reader& in) {
-        detail::top_state<V> top;
-        for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) top.values.push_back(codec<V>::decode(in));
-        return top;
-    }
+    static detail::top_state<V> decode(byte_reader& in) { return {codec<std::vector<V>>::decode(in)}; }
 };
 
 /// The n largest values of a field of records of type T; see `top`.

@@ -104,8 +104,8 @@ std::ostream& operator<<(std::ostream& out, const windowed<K, R>& result) {
 template <class T>
 std::ostream& operator<<(std::ostream& out, const late_record<T>& late) {
     detail::print_value(out, late.value);
-    out << " at " << to_string(late.time) << ", watermark " << to_string(late.watermark) << ": " << to_string(late.reason);
-    return out;
+    return out << " at " << to_string(late.time) << ", watermark " << to_string(late.watermark) << ": "
+               << to_string(late.reason);
 }
 
 }  // namespace runnel

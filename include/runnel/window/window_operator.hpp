@@ -11,7 +11,8 @@ namespace runnel {
 /// `aggregate` is an aggregate or a recipe for one (`count()`, `sum(f)`, ...).
 template <class K, class T, class KeyFn, class Spec, class Recipe>
 auto make_window_operator(KeyFn key, const Spec& spec, const Recipe& aggregate) {
-    static_assert(lateness_chosen<Spec>, "a window says what happens to late records: add .drop_late() or .lateness(d)");
+    static_assert(lateness_chosen<Spec>,
+                  "a window says what happens to late records: add .drop_late() or .lateness(d)");
     using agg = bound_aggregate<T, Recipe>;
     using op = std::conditional_t<std::is_same_v<typename Spec::windows_type, session_windows>,
                                   session_window_operator<K, T, KeyFn, Spec, agg>,
