@@ -27,14 +27,20 @@ private:
     public:
         explicit writer(std::shared_ptr<F> f) : f_(std::move(f)) {}
         progress write(batch<T>& records) override {
-            for (std::size_t i = records.cursor(); i < records.size(); ++i) {
-                // Said first, so that an exception is known to be of this record.
-                records.consume_until(i);
-                const T& value = std::as_const(records).value(i);
-                if constexpr (std::is_invocable_v<F&, const T&, timestamp>) (*f_)(value, records.time(i));
-                else (*f_)(value);
+            const batch<T>& all = records;
+            const T* const values = all.values();
+            F& f = *f_;
+            std::size_t i = all.cursor();
+            try {
+                for (const std::size_t n = all.size(); i < n; ++i) {
+                    if constexpr (std::is_invocable_v<F&, const T&, timestamp>) f(values[i], all.time(i));
+                    else f(values[i]);
+                }
+            } catch (...) {
+                records.consume_until(i);  // Names the record.
+                throw;
             }
-            records.consume_until(records.size());
+            records.consume_until(i);
             return progress::done;
         }
 
