@@ -13,8 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct opaque {};
-
 template <class T>
 std::string printed(const T& value) {
     std::ostringstream out;
@@ -41,12 +39,12 @@ TEST_CASE("a window's result can be taken apart and printed") {
     CHECK(printed(r) == "ann [1970-01-01T00:00:10Z, 1970-01-01T00:00:20Z) 42");
 }
 
-TEST_CASE("tuples, lists, optionals and times inside a result are printed, the rest shows as ?") {
-    using parts = std::tuple<int, std::vector<int>, std::optional<int>, std::optional<int>, timestamp, opaque>;
+TEST_CASE("tuples, lists, optionals and times inside a result are printed") {
+    using parts = std::tuple<int, std::vector<int>, std::optional<int>, std::optional<int>, timestamp>;
     const windowed<std::pair<int, std::string>, parts> r{
-        {1, "a"}, timestamp(0), timestamp(1s), {7, {1, 2}, 3, {}, timestamp(2s), {}}};
+        {1, "a"}, timestamp(0), timestamp(1s), {7, {1, 2}, 3, {}, timestamp(2s)}};
     CHECK(printed(r) ==
-          "(1, a) [1970-01-01T00:00:00Z, 1970-01-01T00:00:01Z) (7, [1, 2], 3, none, 1970-01-01T00:00:02Z, ?)");
+          "(1, a) [1970-01-01T00:00:00Z, 1970-01-01T00:00:01Z) (7, [1, 2], 3, none, 1970-01-01T00:00:02Z)");
 }
 
 TEST_CASE("a late record is printed with its time, the watermark and the reason") {

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <ostream>
+#include <string>
 #include <string_view>
-#include <tuple>
-#include <type_traits>
 
+#include "runnel/codec/display.hpp"
 #include "runnel/core/timestamp.hpp"
 
 namespace runnel {
@@ -53,59 +53,26 @@ struct late_record {
     friend bool operator==(const late_record&, const late_record&) = default;
 };
 
-namespace detail {
-
-template <class T>
-void print_value(std::ostream& out, const T& value) {
-    if constexpr (std::is_same_v<T, timestamp>) {
-        out << to_string(value);
-    } else if constexpr (requires { out << value; }) {
-        out << value;
-    } else if constexpr (requires { std::tuple_size<T>::value; }) {
-        out << '(';
-        std::apply(
-            [&](const auto&... parts) {
-                [[maybe_unused]] const char* separator = "";
-                ((out << separator, print_value(out, parts), separator = ", "), ...);
-            },
-            value);
-        out << ')';
-    } else if constexpr (requires { value.begin() != value.end(); }) {
-        out << '[';
-        const char* separator = "";
-        for (const auto& part : value) {
-            out << separator;
-            print_value(out, part);
-            separator = ", ";
-        }
-        out << ']';
-    } else if constexpr (requires { *value, value.has_value(); }) {
-        if (value.has_value())
-            print_value(out, *value);
-        else
-            out << "none";
-    } else {
-        out << '?';
-    }
-}
-
-}  // namespace detail
-
-/// "key [start, end) value", times in ISO 8601; parts of the value that can't be printed show as "?".
+/// "key [start, end) value", times in ISO 8601, key and value as `display` writes them.
 template <class K, class R>
 std::ostream& operator<<(std::ostream& out, const windowed<K, R>& result) {
-    detail::print_value(out, result.key);
-    out << " [" << to_string(result.start) << ", " << to_string(result.end) << ") ";
-    detail::print_value(out, result.value);
-    return out;
+    std::string text;
+    string_stream to(text);
+    display(to, result.key);
+    text += " [" + to_string(result.start) + ", " + to_string(result.end) + ") ";
+    display(to, result.value);
+    return out << text;
 }
 
-/// "value at time, behind watermark: reason".
+/// "value at time, watermark w: reason".
 template <class T>
 std::ostream& operator<<(std::ostream& out, const late_record<T>& late) {
-    detail::print_value(out, late.value);
-    return out << " at " << to_string(late.time) << ", watermark " << to_string(late.watermark) << ": "
-               << to_string(late.reason);
+    std::string text;
+    string_stream to(text);
+    display(to, late.value);
+    text += " at " + to_string(late.time) + ", watermark " + to_string(late.watermark) + ": ";
+    text += to_string(late.reason);
+    return out << text;
 }
 
 }  // namespace runnel
