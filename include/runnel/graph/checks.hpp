@@ -6,7 +6,10 @@
 #include <ranges>
 #include <type_traits>
 
+#include "runnel/operators/operator.hpp"
 #include "runnel/sink/sink.hpp"
+#include "runnel/source/source.hpp"
+#include "runnel/window/aggregate.hpp"
 
 /// What functions given to streams must look like. Each is checked at the public entry, with a text of our own, and
 /// the body behind it is not instantiated when the check fails. Variables, not concepts: of a concept the compiler would
@@ -40,6 +43,13 @@ inline constexpr bool reduce_function = requires {
                  std::convertible_to<std::invoke_result_t<F&, const T&, const T&>, T>;
 };
 
+/// The record type of a class derived from source<U>; void for others.
+template <class U>
+U read_by(const source<U>*);
+void read_by(const void*);
+template <class S>
+using source_type_of = decltype(read_by(static_cast<const S*>(nullptr)));
+
 /// The record type of a class derived from sink<U>; void for others.
 template <class U>
 U sunk_by(const sink<U>*);
@@ -57,5 +67,16 @@ inline constexpr bool operator_class = requires {
     typename Op::input_type;
     typename Op::output_type;
 };
+
+template <class Op>
+inline constexpr bool takes_records = batch_operator<Op> || record_operator<Op>;
+
+template <class Agg, class T>
+inline constexpr bool aggregate_argument = requires { requires aggregate_recipe_for<Agg, T> || aggregate_for<Agg, T>; };
+
+template <class G, class T>
+inline constexpr bool watermark_generator =
+    requires(G& g, timestamp t) { { g.on_record(t) } -> std::same_as<timestamp>; } ||
+    requires(G& g, const T& value, timestamp t) { { g.on_record(value, t) } -> std::same_as<timestamp>; };
 
 }  // namespace runnel::detail

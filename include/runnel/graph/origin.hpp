@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runnel/core/error.hpp"
+#include "runnel/graph/checks.hpp"
 #include "runnel/graph/fwd.hpp"
 #include "runnel/plan/graph.hpp"
 
@@ -37,6 +38,11 @@ template <class Op>
 plan::node operator_node(std::string kind, Op op) {
     plan::node n;
     n.kind = std::move(kind);
+    constexpr bool takes = takes_records<Op>;
+    constexpr bool copies = std::is_copy_constructible_v<Op>;
+    static_assert(takes, "an operator must have on_record(In&&, timestamp, output<Out>&), or process(batch<In>&, "
+                         "output<Out>&) returning progress");
+    static_assert(copies, "an operator and its functions must be copyable, since each subtask works on a copy of its own");
     n.stateful = stateful_operator<Op>;
     if constexpr (requires { Op::needs_event_time; }) n.needs_event_time = Op::needs_event_time;
     n.outputs.push_back(&plan::record_type_of<typename Op::output_type>());
@@ -44,9 +50,10 @@ plan::node operator_node(std::string kind, Op op) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
         (n.outputs.push_back(&plan::record_type_of<std::tuple_element_t<I, sides>>()), ...);
     }(std::make_index_sequence<std::tuple_size_v<sides>>());
-    n.make_stage = [op = std::move(op)](const std::function<void()>&) -> std::unique_ptr<stage> {
-        return std::make_unique<operator_stage<Op>>(op);
-    };
+    if constexpr (takes && copies)
+        n.make_stage = [op = std::move(op)](const std::function<void()>&) -> std::unique_ptr<stage> {
+            return std::make_unique<operator_stage<Op>>(op);
+        };
     return n;
 }
 

@@ -57,6 +57,15 @@ private:
 
     template <class Extract, class Generator>
     void set_timing(Extract extract, watermark_strategy<Generator> strategy) const {
+        constexpr bool fits = detail::watermark_generator<Generator, T>;
+        static_assert(fits,
+                      "event_time: the strategy does not fit the records: punctuated(f) needs f(const T&) or f(const T&, "
+                      "timestamp) that returns std::optional<timestamp>; a generator of your own, timestamp "
+                      "on_record(timestamp) or on_record(const T&, timestamp)");
+        if constexpr (fits) set_checked_timing(std::move(extract), std::move(strategy));
+    }
+    template <class Extract, class Generator>
+    void set_checked_timing(Extract extract, watermark_strategy<Generator> strategy) const {
         using timing = event_timing<Extract, Generator>;
         node().problems = source_->problems();
         for (const std::string& p : strategy.problems()) node().problems.push_back(p);
@@ -82,11 +91,19 @@ public:
     /// Begins a stream with the records of `from`: an object derived from `source<T>`, or a shared_ptr to one.
     template <class S>
     auto from(S from) {
-        if constexpr (requires { typename S::element_type; }) {
-            return add(std::shared_ptr<source<typename S::element_type::value_type>>(std::move(from)));
-        } else {
-            return add(std::shared_ptr<source<typename S::value_type>>(std::make_shared<S>(std::move(from))));
-        }
+        constexpr bool is_source = !std::is_void_v<detail::source_type_of<S>>;
+        static_assert(is_source,
+                      "from: needs a source: an object derived from runnel::source<T>, or a std::shared_ptr to one");
+        if constexpr (is_source)
+            return add<detail::source_type_of<S>>(std::make_shared<S>(std::move(from)));
+        else return source_stream<S>(graph_, 0, nullptr);
+    }
+    template <class S>
+    auto from(std::shared_ptr<S> from) {
+        constexpr bool is_source = !std::is_void_v<detail::source_type_of<S>>;
+        static_assert(is_source, "from: the std::shared_ptr is not one to an object derived from runnel::source<T>");
+        if constexpr (is_source) return add<detail::source_type_of<S>>(std::move(from));
+        else return source_stream<S>(graph_, 0, nullptr);
     }
 
     /// All problems of the graph, in words; empty if it can run. `start` throws them as one `graph_error`.
@@ -102,6 +119,7 @@ public:
 private:
     template <class T>
     source_stream<T> add(std::shared_ptr<source<T>> from) {
+        if (!from) throw graph_error({"from: the pointer to the source is null"});
         plan::node n;
         n.kind = "source";
         n.detail = from->name();

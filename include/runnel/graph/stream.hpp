@@ -104,6 +104,8 @@ public:
                           "runnel::codec for it");
             constexpr bool has_equality = std::equality_comparable<K>;
             static_assert(has_equality, "key_by: the key type has no operator==");
+            constexpr bool copies = std::is_copy_constructible_v<F>;
+            static_assert(copies, "key_by: the function must be copyable, since each subtask works on a copy of its own");
             return keyed_stream<K, T, detail::key_of<F, T>>(graph_, origins(), detail::key_of<F, T>{std::move(key)});
         } else {
             return materialized();
@@ -111,8 +113,10 @@ public:
     }
 
     /// All records of this stream and of `other`, in no order between the two.
-    template <class OtherChain>
-    stream<T> merge(const stream<T, OtherChain>& other) const {
+    template <class U, class OtherChain>
+    stream<T> merge(const stream<U, OtherChain>& other) const {
+        constexpr bool same_records = std::is_same_v<U, T>;
+        static_assert(same_records, "merge: the other stream has records of another type. Map one of the two first");
         if (other.graph_ != graph_)
             throw graph_error({"merge: the two streams belong to different pipelines. Merge streams of one pipeline."});
         std::vector<detail::origin> both = origins();
@@ -139,8 +143,8 @@ public:
     auto then(Op op, std::string kind = "operator") const {
         static_assert(detail::operator_class<Op>, "then: the operator must name its input_type and its output_type");
         if constexpr (detail::operator_class<Op>) {
-            static_assert(std::is_same_v<typename Op::input_type, T>,
-                          "then: the operator's input_type is not the stream's record type");
+            constexpr bool same_records = std::is_same_v<typename Op::input_type, T>;
+            static_assert(same_records, "then: the operator's input_type is not the stream's record type");
             return detail::streams_of<Op>(
                 graph_, detail::add_node(*graph_, origins(), detail::operator_node(std::move(kind), std::move(op))));
         } else {
@@ -190,6 +194,10 @@ protected:
 
     template <class Step>
     auto with(Step step) && {
+        constexpr bool copies = std::is_copy_constructible_v<Step>;
+        static_assert(copies,
+                      "the function must be copyable, since each subtask works on a copy of its own. Capture a "
+                      "std::shared_ptr instead of a std::unique_ptr");
         using longer = decltype(extend<Step>(static_cast<Chain*>(nullptr)));
         using U = typename Step::template result<T>;
         names_.push_back(Step::kind);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/graph/checks.hpp"
 #include "runnel/graph/fwd.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/window/aggregate.hpp"
@@ -58,7 +59,20 @@ public:
     ///
     /// Order: windows by end, between keys free. Checkpointed state: the accumulators of the open windows.
     template <class Agg>
-    stream<windowed<K, result_of<bound_aggregate<T, Agg>>>> aggregate(const Agg& agg) const {
+    auto aggregate(const Agg& agg) const {
+        constexpr bool fits = detail::aggregate_argument<Agg, T>;
+        static_assert(fits,
+                      "aggregate: needs count(), sum(f), ..., or an aggregate of your own: create() -> A, add(A&, const T&), "
+                      "merge(A&, const A&) and result(const A&), all const; A default-initialisable and copyable");
+        constexpr bool late_fits = !Spec::has_side || std::is_same_v<typename Spec::side_type, late_output<T>>;
+        static_assert(late_fits, "late_to: needs a late_output<T>, T being the stream's record type");
+        if constexpr (fits && late_fits) return add_window(agg);
+        else return stream<windowed<K, int>>(graph_, from_);
+    }
+
+private:
+    template <class Agg>
+    stream<windowed<K, result_of<bound_aggregate<T, Agg>>>> add_window(const Agg& agg) const {
         auto op = make_window_operator<K, T>(key_, spec_, bind_aggregate<T>(agg));
         using Op = decltype(op);
         plan::node n = detail::operator_node("window", std::move(op));
@@ -66,15 +80,11 @@ public:
         n.detail = spec_.text();
         n.problems = spec_.problems();
         const plan::node_id id = detail::add_node(*graph_, from_, std::move(n), detail::by_key_edges<T>(key_));
-        if constexpr (Spec::has_side) {
-            static_assert(std::is_same_v<typename Spec::side_type, late_output<T>>,
-                          "late_to: needs a late_output<T>, T being the stream's record type");
+        if constexpr (Spec::has_side)
             spec_.side().attach([graph = graph_, id] { return stream<late_record<T>>(graph, {{id, 1}}); });
-        }
         return stream<typename Op::output_type>(graph_, {{id, 0}});
     }
 
-private:
     detail::shared_graph graph_;
     std::vector<detail::origin> from_;
     KeyFn key_;

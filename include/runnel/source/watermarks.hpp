@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,8 @@ struct punctuated_generator {
     timestamp value = timestamp::min();
 
     template <class T>
+        requires std::is_invocable_r_v<std::optional<timestamp>, F&, const T&> ||
+                 std::is_invocable_r_v<std::optional<timestamp>, F&, const T&, timestamp>
     timestamp on_record(const T& record, timestamp t) {
         std::optional<timestamp> w;
         if constexpr (std::invocable<F&, const T&, timestamp>)
