@@ -135,19 +135,21 @@ private:
         bool searching = parking_.try_search(searchers_);
         for (;;) {
             if (searching && search(self, found)) {
+                parking_.end_search();
                 pass_on();
                 return found;
             }
             parking_.prepare_wait(searching);
             if (look(self, found)) {
-                if (parking_.cancel_wait()) pass_on();
+                parking_.cancel_wait();
+                pass_on();
                 return found;
             }
             // Pairs with the release in finish(); the fence in prepare_wait() orders the load.
             if (stopping_.load(std::memory_order_acquire)) {
-                // Whoever is still running something looks after what that submits. The wake-up that cancel_wait()
-                // may have taken was meant for another worker, so it is handed on.
-                if (parking_.cancel_wait()) (void)parking_.end_search();
+                // Whoever is still running something looks after what that submits. cancel_wait() may have used up
+                // the wake-up of another worker, which has to end, too.
+                parking_.cancel_wait();
                 parking_.notify_all();
                 return nullptr;
             }
@@ -181,9 +183,9 @@ private:
         return false;
     }
 
-    /// A searcher has something to do now. Submissions meanwhile counted on it, so the last one wakes another.
+    /// The worker has something to do now. Who submitted meanwhile may have counted on it, so it wakes another.
     void pass_on() {
-        if (parking_.end_search() && ready_.size_approx() > 0) parking_.notify_one();
+        if (ready_.size_approx() > 0) parking_.notify_one();
     }
 
     void finish() {

@@ -15,9 +15,10 @@ namespace runnel {
 /// parks. The protocol:
 /// - who adds work makes it visible through atomics, then calls `notify_one()`;
 /// - a worker calls `prepare_wait()`, looks once more everywhere, then either `cancel_wait()` or `commit_wait()`;
-/// - whoever is woken is a searcher, and every searcher calls `end_search()` or `prepare_wait()` some time.
-/// A wake-up is left out while there are searchers, since each of them looks everywhere once more after it
-/// has ceased to be one; the last of them passes the wake-up on if work is left.
+/// - whoever is woken is a searcher, and every searcher calls `end_search()` or `prepare_wait()` some time;
+/// - who goes off to run what it found, after `end_search()` or `cancel_wait()`, looks whether more work is left, and
+///   calls `notify_one()` if so.
+/// A wake-up is left out while there are searchers: each looks once more after it has ceased to be one.
 ///
 /// The limit on searchers, and leaving wake-ups out, follow the schedulers of Go and Tokio.
 /// Costs: `notify_one()` is one fence and one load when nobody is parked or somebody searches.
@@ -57,9 +58,8 @@ public:
         return false;
     }
 
-    /// The caller, a searcher, has found work. True if it was the last one: then it must look whether there is
-    /// more work, and `notify_one()` if so.
-    [[nodiscard]] bool end_search() noexcept { return searching(looks_after(0u - one_searching)) == 1; }
+    /// The caller, a searcher, has found work.
+    void end_search() noexcept { looks_after(0u - one_searching); }
 
     /// Announces that the caller is going to wait, which ends its search if it was a searcher. It must look for
     /// work after this, and then cancel or commit.
@@ -67,15 +67,15 @@ public:
         looks_after(was_searching ? one_parked - one_searching : one_parked);
     }
 
-    /// Takes `prepare_wait()` back. True if that used up a wake-up: the caller is a searcher now.
-    [[nodiscard]] bool cancel_wait() {
+    /// Takes `prepare_wait()` back; the caller is no searcher after it. It may use up a wake-up.
+    void cancel_wait() {
         std::lock_guard lock(mutex_);
         if (permits_ > 0) {
             permits_ = permits_ - 1;
-            return true;
+            looks_after(0u - one_searching);
+        } else {
+            state_.fetch_sub(one_parked, std::memory_order_relaxed);  // a count alone; it includes the caller
         }
-        state_.fetch_sub(one_parked, std::memory_order_relaxed);  // a count alone; not 0, for it includes the caller
-        return false;
     }
 
     /// Sleeps until woken; the caller is a searcher then.
@@ -94,12 +94,11 @@ private:
     static constexpr std::uint32_t parked(std::uint32_t state) noexcept { return state & 0xffff; }
     static constexpr std::uint32_t searching(std::uint32_t state) noexcept { return state >> 16; }
 
-    /// Changes the state before the caller looks for work; returns the old state.
-    std::uint32_t looks_after(std::uint32_t change) noexcept {
-        const std::uint32_t before = state_.fetch_add(change, std::memory_order_relaxed);
+    /// Changes the state before the caller looks for work.
+    void looks_after(std::uint32_t change) noexcept {
+        state_.fetch_add(change, std::memory_order_relaxed);
         // Pairs with the fences in notify_one() and notify_all().
         Atomics::fence(std::memory_order_seq_cst);
-        return before;
     }
 
     static constexpr bool wants_waking(std::uint32_t state) noexcept {

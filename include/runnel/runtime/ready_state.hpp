@@ -53,7 +53,8 @@ public:
 
     /// First thing in a run that was submitted because of `notify()`, `end_run()` or `requeue()`.
     void begin_run() noexcept {
-        // Pairs with the release in end_run() of the previous run.
+        // Pairs with the release in end_run() of the previous run. The fence below would do, but for a race detector
+        // that does not know fences.
         if (state_.load(std::memory_order_acquire) != queued) std::abort();  // submitted twice, or unasked
         state_.store(running, std::memory_order_relaxed);
         // Pairs with the fence in notify(): the run's look for work comes after the store for all threads.
