@@ -10,11 +10,12 @@ PYTHON := python3 -B
 BUILD_PACKAGES := g++ cmake ninja-build ccache lld pkg-config libfmt-dev libconcurrentqueue-dev libboost1.81-dev \
 	libsimdjson-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev
+BENCH_PACKAGES := $(BUILD_PACKAGES) python3 binutils
 FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
 PREFIX ?= /usr/local
 
-.PHONY: all install deps deps-build deps-test deps-fuzz demo test test-debug test-asan test-tsan fuzz bench ci clean
+.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo test test-debug test-asan test-tsan fuzz bench ci clean
 
 all: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF
@@ -25,7 +26,7 @@ install: all
 
 deps: deps-fuzz
 
-deps-build deps-test deps-fuzz:
+deps-build deps-test deps-bench deps-fuzz:
 	@missing=; for p in $($(shell echo $(@:deps-%=%) | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
@@ -39,7 +40,7 @@ deps-build deps-test deps-fuzz:
 demo: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF -DRUNNEL_BENCH=OFF
 	cmake --build --preset release -j $(JOBS) --target click_count click_sender
-	build/release/examples/click_demo
+	build/release/examples/click_count
 
 test: deps-test
 	$(PYTHON) tests/run.py release
@@ -56,11 +57,12 @@ test-tsan: deps-test
 fuzz: deps-fuzz
 	$(PYTHON) tests/run.py fuzz
 
-bench: deps-build
+bench: deps-bench
 	cmake --preset release -DRUNNEL_BENCH=ON -DRUNNEL_TESTS=OFF
 	cmake --build --preset release -j $(JOBS) --target bench
 	@failed=; for program in build/release/bench/bench_*; do \
 	    [ -x "$$program" ] || continue; echo "# $$program"; "$$program" || failed="$$failed $$program"; done; \
+	echo "# bench/compile_cost.py"; $(PYTHON) bench/compile_cost.py || failed="$$failed compile_cost.py"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 ci: deps-fuzz

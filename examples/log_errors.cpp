@@ -30,7 +30,7 @@ std::optional<entry> parse(std::string_view line) {
         words.push_back(line.substr(from, to - from));
         from = to + 1;
     }
-    if (words.size() < 3) return std::nullopt;  // "startup archives unpack" and the like
+    if (words.size() < 3 || words[0] == "startup") return std::nullopt;  // "startup archives unpack" has no source
     const bool status = words[0] == "status";
     return entry{std::string(words[status ? 2 : 1]), status && words[1].starts_with("half-"), *at};
 }
