@@ -288,7 +288,7 @@ public:
             count(noticed);
         }
         // More schedules than for the models themselves: most mistakes show within hundreds, which ends the search.
-        const std::uint64_t enough = std::max<std::uint64_t>(iterations_, 20'000) * 5;
+        const std::uint64_t enough = std::max<std::uint64_t>(iterations_, 100'000);
         for (const mutant& m : orders::instance().mutants()) {
             const site& s = orders::instance()[m.site];
             if (std::strstr(s.file, only_) == nullptr) continue;
