@@ -3,12 +3,12 @@
 //   click_count [SECONDS]
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/describe.hpp>
 #include <cstdio>
+#include <iostream>
 #include <map>
 #include <mutex>
-#include <string>
+#include <sstream>
 #include <thread>
 
 #include "runnel/runnel.hpp"
@@ -23,67 +23,63 @@ struct click {
 BOOST_DESCRIBE_STRUCT(click, (), (user, page, at, sent))
 
 int main(int argc, char** argv) try {
-    const std::string seconds = argc > 1 ? argv[1] : "20";
-    auto server = runnel::tcp_listen(0, {.end_after = 1});
-    std::mutex mutex;  // Guards what the job's threads and the display share.
-    std::map<std::pair<std::string, std::int64_t>, std::int64_t> counts;
-    std::int64_t newest = 0, slowest_us = 0;
+    auto server = runnel::tcp_listen(0, {.end_after = 1});  // Port 0: any that is free.
+    std::mutex mutex;                                       // Guards what the job and the display share.
+    std::map<std::int64_t, std::map<std::string, std::uint64_t>> counts;  // End of window in ms, user.
+    std::int64_t slowest = 0;
 
     runnel::pipeline p{"clicks"};
     p.from(runnel::json_lines<click>(server))
         .event_time(&click::at, runnel::bounded_out_of_orderness(2s))
         .on_error(runnel::on_error::skip)
-        .named("clicks")
         .peek([&](const click& c) {
             const std::int64_t now = std::chrono::system_clock::now().time_since_epoch() / 1us;
             std::lock_guard lock(mutex);
-            slowest_us = std::max(slowest_us, now - c.sent);
+            slowest = std::max(slowest, now - c.sent);
         })
         .key_by(&click::user)
         .window(runnel::tumbling(10s).drop_late())
         .aggregate(runnel::count())
         .to(runnel::for_each([&](const runnel::windowed<std::string, std::uint64_t>& r) {
             std::lock_guard lock(mutex);
-            newest = std::max(newest, r.end.ns() / 1'000'000);
-            counts[{r.key, r.end.ns() / 1'000'000}] += static_cast<std::int64_t>(r.value);
+            counts[r.end.ns() / 1'000'000][r.key] = r.value;
         }));
     auto job = std::move(p).start({.parallelism = 2});
 
     const std::string program(argv[0]);
-    const std::string folder = program.substr(0, program.find_last_of('/') + 1);
-    std::FILE* sender = popen((folder + "click_sender " + std::to_string(server.port()) + " " + seconds).c_str(), "r");
-    if (!sender) throw std::runtime_error("click_sender cannot be started");
+    const std::string sender = program.substr(0, program.find_last_of('/') + 1) + "click_sender ";
+    std::FILE* report = popen((sender + std::to_string(server.port()) + " " + (argc > 1 ? argv[1] : "20")).c_str(), "r");
+    if (!report) throw std::runtime_error("click_sender cannot be started");
     const bool terminal = isatty(STDOUT_FILENO) != 0;
     for (std::uint64_t before = 0; !job.is_done(); std::this_thread::sleep_for(1s)) {
-        const runnel::job_status s = job.status();
+        const auto operators = job.status().operators;  // Source, peek, window, sink.
         std::lock_guard lock(mutex);
-        std::multimap<std::int64_t, std::string, std::greater<>> top;
-        for (const auto& [key, n] : counts)
-            if (key.second == newest) top.emplace(n, key.first);
-        std::printf(terminal ? "\033[H\033[J" : "");
-        std::printf("%llu clicks/s, slowest %lld us after it was sent; late %llu, bad %llu; window to %s:",
-                    (unsigned long long)(s.operators[0].records_out - std::exchange(before, s.operators[0].records_out)),
-                    (long long)std::exchange(slowest_us, 0), (unsigned long long)s.operators[2].late_dropped,
-                    (unsigned long long)s.operators[0].skipped, newest ? to_string(runnel::timestamp(newest * 1ms)).c_str() : "-");
+        std::cout << (terminal ? "\033[H\033[J" : "") << operators[0].records_out - before << " clicks/s, at most "
+                  << slowest << " us after they were sent; " << operators[2].late_dropped << " late, "
+                  << operators[0].skipped << " bad";
+        before = operators[0].records_out;
+        slowest = 0;
+        std::multimap<std::uint64_t, std::string, std::greater<>> top;
+        if (!counts.empty())
+            for (const auto& [user, n] : counts.rbegin()->second) top.emplace(n, user);
         for (int shown = 0; const auto& [n, user] : top)
-            if (++shown <= 5) std::printf("%s%s %lld", terminal ? "\n  " : "  ", user.c_str(), (long long)n);
-        std::printf("\n"), std::fflush(stdout);
+            if (++shown <= 5) std::cout << (terminal ? "\n  " : "  ") << user << ' ' << n;
+        std::cout << std::endl;
     }
     job.wait();
 
-    const runnel::job_status s = job.status();
-    long long sent = 0, late = 0, bad = 0, end = 0, n = 0;
-    char user[64];
-    bool equal = std::fscanf(sender, "sent %lld late %lld bad %lld", &sent, &late, &bad) == 3;
-    for (std::size_t i = 0; equal && std::fscanf(sender, "%63s %lld %lld", user, &end, &n) == 3; ++i) {
-        equal = counts[{user, end}] == n;
-        counts.erase({user, end});
-    }
-    equal = pclose(sender) == 0 && equal && counts.empty() && s.operators[2].late_dropped == (std::uint64_t)late &&
-            s.operators[0].skipped == (std::uint64_t)bad;
-    std::printf("%lld clicks sent, %lld late, %lld bad: %s\n", sent, late, bad,
-                equal ? "all totals equal the sender's" : "totals DIFFER from the sender's");
+    // The sender prints how many clicks it has sent, how many of them late and bad, and its counts.
+    std::ostringstream counted;
+    const auto operators = job.status().operators;
+    counted << "sent " << operators[0].records_out + operators[0].skipped << " late " << operators[2].late_dropped
+            << " bad " << operators[0].skipped << '\n';
+    for (const auto& [end, users] : counts)
+        for (const auto& [user, n] : users) counted << end << ' ' << user << ' ' << n << '\n';
+    std::string said;
+    for (int c; (c = std::fgetc(report)) != EOF;) said += static_cast<char>(c);
+    const bool equal = pclose(report) == 0 && said == counted.str();
+    std::cout << said.substr(0, said.find('\n')) << (equal ? ": all totals equal" : ": totals DIFFER from") << " the sender's\n";
     return equal ? 0 : 1;
 } catch (const std::exception& e) {
-    return std::fprintf(stderr, "click_count: %s\n", e.what()), 1;
+    return std::cerr << "click_count: " << e.what() << '\n', 1;
 }

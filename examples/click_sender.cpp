@@ -28,7 +28,7 @@ int main(int argc, char** argv) try {
 
     std::mt19937_64 random(7);
     auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<std::uint64_t>(n)); };
-    std::map<std::pair<std::string, int64_t>, int64_t> counts;  // User and end of window.
+    std::map<std::pair<int64_t, std::string>, int64_t> counts;  // End of window and user.
     int64_t sent = 0, late = 0, bad = 0, largest = 0;
     const auto begin = std::chrono::steady_clock::now();
     for (int64_t tick = 0; tick < std::atoll(argv[2]) * 100; ++tick) {
@@ -50,14 +50,14 @@ int main(int argc, char** argv) try {
             // Late is what comes when the watermark, largest time - bound - 1 ns, has passed the end of its window.
             const int64_t end = at - at % window + window;
             if (largest != 0 && end <= largest - bound) ++late;
-            else ++counts[{user, end}];
+            else ++counts[{end, user}];
             largest = std::max(largest, at);
         }
         boost::asio::write(socket, boost::asio::buffer(lines));
     }
     socket.close();
     std::printf("sent %lld late %lld bad %lld\n", (long long)sent, (long long)late, (long long)bad);
-    for (const auto& [key, n] : counts) std::printf("%s %lld %lld\n", key.first.c_str(), (long long)key.second, (long long)n);
+    for (const auto& [key, n] : counts) std::printf("%lld %s %lld\n", (long long)key.first, key.second.c_str(), (long long)n);
 } catch (const std::exception& e) {
     return std::fprintf(stderr, "click_sender: %s\n", e.what()), 1;
 }

@@ -53,7 +53,7 @@ def main():
           result[0] == 1 and "missing.log" in result[2] and "No such file or directory" in result[2], result)
     result = run("click_count", "3")
     check("click_count counts what its sender has sent",
-          result[0] == 0 and result[1].splitlines()[-1].startswith("15000 clicks sent,")
+          result[0] == 0 and result[1].splitlines()[-1].startswith("sent 15000 ")
           and result[1].endswith("all totals equal the sender's\n"), result)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
