@@ -39,7 +39,7 @@ def count(case):
 
 
 def test(preset):
-    if not run(["cmake", "--preset", preset, "-Wno-dev"], stdout=subprocess.DEVNULL):
+    if not run(["cmake", "--preset", preset, "-Wno-dev", "-DRUNNEL_TESTS=ON", "-DRUNNEL_BENCH=OFF"], stdout=subprocess.DEVNULL):
         print(f"{preset}: cmake failed")
         return 0, 1
     started = time.monotonic()
