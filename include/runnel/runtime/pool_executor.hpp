@@ -10,8 +10,8 @@ namespace runnel {
 /// A pool of worker threads: lists of ready work per worker, first in, first out, and stealing between them.
 ///
 /// Work submitted by a worker goes to its own list, work from outside to a shared one; idle workers steal
-/// from any. A worker that finds nothing spins and yields for some microseconds (not at all if the pool has
-/// more threads than the machine can run), then sleeps: an idle pool uses no processor time.
+/// from any. A worker that finds nothing spins and yields for some microseconds (only yields if the pool has more
+/// threads than the machine has processors), then sleeps: an idle pool uses no processor time.
 ///
 /// A guest's manners: its threads block signals sent to the process, so that the host's threads handle them;
 /// no pinning, no globals. A child process made by `fork` has none of the threads and must not use or destroy the pool.
