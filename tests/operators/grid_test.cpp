@@ -238,6 +238,26 @@ TEST_CASE("an operator of the user's own, batch by batch with state that has no 
 
 namespace {
 
+/// Passes everything on, and holds watermarks back by a tick.
+struct holding_back {
+    using input_type = int;
+    using output_type = int;
+    void on_record(int&& n, timestamp t, output<int>& out) { out.emit(n, t); }
+    timestamp output_watermark(timestamp w) const { return w == timestamp::max() ? w : w.previous(); }
+};
+
+}  // namespace
+
+TEST_CASE("an operator may forward other watermarks than it gets, and the lowest not at all") {
+    CHECK(run_grid(holding_back(), numbers(1), in_order()) > 50);
+    script<int> s;
+    s.record(1, timestamp(1)).watermark(timestamp::min() + duration(1)).record(2, timestamp(2));
+    s.watermark(timestamp(5)).record(3, timestamp(6)).end();
+    CHECK(run_grid(holding_back(), s, in_order()) > 50);
+}
+
+namespace {
+
 /// Counts how often it is advanced, and emits the number.
 struct advance_counter {
     using input_type = int;

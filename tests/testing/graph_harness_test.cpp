@@ -20,7 +20,6 @@ namespace {
 struct click {
     std::string user;
     timestamp at;
-    friend bool operator==(const click&, const click&) = default;
 };
 
 using counted = windowed<std::string, std::uint64_t>;

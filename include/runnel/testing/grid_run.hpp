@@ -56,7 +56,7 @@ public:
           is_reference_(most_per_record == 0),
           random_(way.seed) {
         for (const event& e : input.events())
-            if (e.what != event::kind::record) signals_.push_back(signal_of(e));
+            if (goes_on(e)) signals_.push_back(signal_of(e));
         main_.resize(signals_.size() + 1);
         each_side([&](auto& side) { side.resize(signals_.size() + 1); });
     }
@@ -120,9 +120,19 @@ public:
     }
 
 private:
-    static signal signal_of(const event& e) {
+    /// What the operator is to forward for the watermark w.
+    timestamp watermark_of(timestamp w) const {
+        if constexpr (requires { op_.output_watermark(w); }) return op_.output_watermark(w);
+        else return w;
+    }
+    /// True for a signal that comes out, too.
+    bool goes_on(const event& e) const {
         using kind = typename event::kind;
-        if (e.what == kind::watermark) return {signal::kind::watermark, e.time};
+        return e.what != kind::record && (e.what != kind::watermark || watermark_of(e.time) != timestamp::min());
+    }
+    signal signal_of(const event& e) const {
+        using kind = typename event::kind;
+        if (e.what == kind::watermark) return {signal::kind::watermark, watermark_of(e.time)};
         return {e.what == kind::idle ? signal::kind::idle : signal::kind::active};
     }
 
@@ -156,7 +166,7 @@ private:
                 s->step(e);
                 if (!is_reference_) check_batch_sizes(*s);
             }
-            ++signals_done_;
+            signals_done_ += goes_on(e);
         }
     }
 
@@ -294,6 +304,7 @@ private:
     /// What a batch under way has borrowed.
     batch<In> lent_;
     std::size_t step_ = 0;
+    /// Signals that have come out, or would have from any instance.
     std::size_t signals_done_ = 0;
     /// Signals that were sent before the present instances began.
     std::size_t first_epoch_ = 0;

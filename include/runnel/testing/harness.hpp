@@ -89,7 +89,7 @@ public:
         drive([&](receiver_base& to) { return to.on_any_batch(records); });
         if (options_.flush) flush();
     }
-    /// No later record has a time <= w. Must rise.
+    /// No later record has a time <= w. Must rise. All that is due then comes out before the call returns.
     void watermark(timestamp w) {
         drive([&](receiver_base& to) { return to.on_watermark(w); });
         if (options_.flush && w != timestamp::max()) flush();
