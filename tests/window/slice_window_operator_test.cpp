@@ -264,6 +264,18 @@ TEST_CASE("slices are freed as soon as all their windows are cleared") {
     CHECK(d.op().live_slices() == 0);
 }
 
+TEST_CASE("keys that have gone silent are forgotten") {
+    test::driver d(make(sliding(10ns, 4ns).drop_late()));
+    for (std::int64_t key = 0; key != 100; ++key) d.record({key, 1}, key);
+    for (std::int64_t t = 0; t < 200; t += 3) d.record({-1, 1}, t);
+    d.watermark(50);
+    CHECK(d.op().window_keys() == 11);
+    d.watermark(150);
+    CHECK(d.op().window_keys() == 1);
+    d.finish();
+    CHECK(d.op().window_keys() == 0);
+}
+
 TEST_CASE("results are those of a brute-force oracle, whatever size, slide, offset, lateness and batch size") {
     const std::pair<std::int64_t, std::int64_t> shapes[] = {{10, 10}, {1, 1},  {10, 5},  {10, 3},  {7, 2},  {60, 1},
                                                             {3, 10},  {1, 13}, {30, 29}, {29, 30}, {50, 7}, {100, 10}};

@@ -188,10 +188,9 @@ private:
                     const timestamp t = times[i];
                     session& newest = e.sessions.newest();
                     if (!e.sessions.empty() && newest.start <= t && t <= newest.end) [[likely]] {
+                        // It has not fired, or t would lie behind its end: so the key is scheduled early enough.
                         newest.end = std::max(newest.end, t + gap_);
                         agg_.add(newest.value, records[i]);
-                        if (e.scheduled > detail::session_due_at(newest.end))
-                            schedule(key_(records[i]), e, detail::session_due_at(newest.end));
                     } else {
                         session& s = e.sessions.join({t, t + gap_}, agg_);
                         agg_.add(s.value, records[i]);

@@ -132,6 +132,12 @@ public:
     std::uint64_t without_window() const noexcept { return without_window_; }
     /// Slices held now.
     std::size_t live_slices() const noexcept { return slices_.end_index() - slices_.begin_index(); }
+    /// Keys that had records in the sliding window fired last.
+    std::size_t window_keys() const noexcept
+        requires overlapping
+    {
+        return contents_.keys();
+    }
 
 private:
     void open_with(const operator_context& context, output<late_record<T>>* late) {
