@@ -207,7 +207,7 @@ private:
     /// Takes records that may be late, or make a session fire again.
     progress add_behind(batch<T>& in, std::size_t end, output<output_type>& out) {
         for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
-            T& record = in.value(i);
+            const T& record = std::as_const(in).value(i);
             key_type key = key_(record);
             const timestamp w = restored_.of(key, watermark_);
             const window opened{in.time(i), in.time(i) + gap_};
@@ -216,7 +216,7 @@ private:
             const window merged = e ? e->sessions.merged(opened) : opened;
             if (w != timestamp::min() && detail::cleared_at(merged.end, lateness_) <= w) {
                 if (!late_.ready()) return progress::blocked;
-                late_.take(std::move(record), in.time(i), w, late_reason::session_cleared);
+                late_.take(in.take(i), in.time(i), w, late_reason::session_cleared);
                 continue;
             }
             if (!out.ready()) return progress::blocked;

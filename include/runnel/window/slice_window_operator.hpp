@@ -232,12 +232,12 @@ private:
     progress add_behind(slice* into, const detail::slice_span& span, batch<T>& in, std::size_t end,
                         output<output_type>& out) {
         for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
-            T& record = in.value(i);
+            const T& record = std::as_const(in).value(i);
             key_type key = key_(record);
             const timestamp w = restored_.of(key, watermark_);
             if (span.cleared <= w) {
                 if (!late_.ready()) return progress::blocked;
-                late_.take(std::move(record), in.time(i), w, late_reason::window_cleared);
+                late_.take(in.take(i), in.time(i), w, late_reason::window_cleared);
                 continue;
             }
             if (!out.ready()) return progress::blocked;
