@@ -14,7 +14,7 @@ std::string list(const std::vector<std::string>& problems) {
 std::string describe(const std::string& operator_name, std::size_t subtask, timestamp record_time,
                      const std::string& cause) {
     std::string text = "operator '" + operator_name + "', subtask " + std::to_string(subtask);
-    if (record_time != timestamp::min()) text += ", record time " + to_string(record_time);
+    if (record_time != timestamp::min() && record_time != timestamp::max()) text += ", record time " + to_string(record_time);
     return text + ": " + cause;
 }
 
@@ -26,6 +26,6 @@ job_error::job_error(std::string operator_name, std::size_t subtask, timestamp r
     : error(describe(operator_name, subtask, record_time, cause)),
       operator_name_(std::move(operator_name)),
       subtask_(subtask),
-      record_time_(record_time) {}
+      record_time_(record_time == timestamp::max() ? timestamp::min() : record_time) {}
 
 }  // namespace runnel

@@ -10,7 +10,8 @@ void rethrow_with_place(const std::string& operator_name, std::size_t subtask, t
     } catch (const std::exception& e) {
         std::throw_with_nested(job_error(operator_name, subtask, record_time, e.what()));
     } catch (...) {
-        std::throw_with_nested(job_error(operator_name, subtask, record_time, "an exception that is not a std::exception"));
+        std::throw_with_nested(
+            job_error(operator_name, subtask, record_time, "an exception that is not a std::exception"));
     }
 }
 

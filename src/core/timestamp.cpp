@@ -34,9 +34,10 @@ std::string to_string(timestamp t) {
     append_padded(out, static_cast<std::uint64_t>(time.minutes().count()), 2);
     out += ':';
     append_padded(out, static_cast<std::uint64_t>(time.seconds().count()), 2);
-    if (const duration fraction = t.since_epoch() - second; fraction != duration::zero()) {
+    // Not by t - second: the second in which the first times of all lie began before them.
+    if (const std::int64_t r = t.ns() % 1'000'000'000; r != 0) {
         out += '.';
-        append_padded(out, static_cast<std::uint64_t>(fraction.count()), 9);
+        append_padded(out, static_cast<std::uint64_t>(r < 0 ? r + 1'000'000'000 : r), 9);
         out.erase(out.find_last_not_of('0') + 1);
     }
     out += 'Z';

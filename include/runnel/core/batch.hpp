@@ -70,11 +70,7 @@ public:
 
     batch() = default;
     explicit batch(std::size_t capacity) { reserve(capacity); }
-    batch(const batch& other) : batch(other.size_) {
-        for (std::size_t i = 0; i < other.size_; ++i) append_raw(other.values_[i], other.times_[i]);
-        cursor_ = other.cursor_;
-        widen(other.min_, other.max_);
-    }
+    batch(const batch& other) : batch() { assign(other); }
     batch(batch&& other) noexcept { swap(other); }
     batch& operator=(batch other) noexcept {
         swap(other);
@@ -151,6 +147,16 @@ public:
         std::uninitialized_copy_n(from, n, values_ + size_);
         std::fill_n(times_ + size_, n, t);
         size_ += n;
+    }
+    /// Makes this a copy of `other`, in the memory that is there already.
+    void assign(const batch& other) {
+        clear();
+        reserve(other.size_);
+        std::uninitialized_copy_n(other.values_, other.size_, values_);
+        if (other.size_ != 0) std::copy_n(other.times_, other.size_, times_);
+        size_ = other.size_;
+        cursor_ = other.cursor_;
+        widen(other.min_, other.max_);
     }
     /// Appends `n` records with time `t`, each made in place by `make(k)`, k = 0 .. n-1; bounds are left to the caller.
     template <class Make>

@@ -31,7 +31,8 @@ public:
     job_error(std::string operator_name, std::size_t subtask, timestamp record_time, const std::string& cause);
     const std::string& operator_name() const noexcept { return operator_name_; }
     std::size_t subtask() const noexcept { return subtask_; }
-    /// Event time of the record in hand; `timestamp::min()` if there was none.
+    /// Event time of the record in hand, or the watermark that was acted on; `timestamp::min()` if there was neither,
+    /// or at the end of the input.
     timestamp record_time() const noexcept { return record_time_; }
 
 private:

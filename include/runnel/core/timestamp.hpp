@@ -4,7 +4,9 @@
 #include <compare>
 #include <cstdint>
 #include <limits>
+#include <ratio>
 #include <string>
+#include <type_traits>
 
 namespace runnel {
 
@@ -68,6 +70,12 @@ public:
 private:
     template <class Rep, class Period>
     static constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
+        using ticks = std::ratio_divide<Period, std::nano>;
+        if constexpr (std::is_integral_v<Rep> && ticks::den == 1) {
+            std::int64_t ns = 0;
+            if (!__builtin_mul_overflow(d.count(), ticks::num, &ns)) return ns;
+            return d.count() < 0 ? min().ns_ : max().ns_;
+        }
         using wide = std::chrono::duration<long double, std::nano>;
         const auto ns = wide(d).count();
         if (ns >= static_cast<long double>(std::numeric_limits<std::int64_t>::max())) return max().ns_;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -10,7 +9,8 @@
 
 namespace runnel {
 
-/// Gives every record and signal to several receivers. A branch that is blocked holds up the others: memory stays bounded.
+/// Gives every record and signal to several receivers. A branch that is blocked holds up the others: so memory stays
+/// bounded.
 ///
 /// Thread safety: unsafe; one subtask owns it.
 template <class T>
@@ -21,9 +21,10 @@ public:
     progress on_batch(batch<T>& records) override {
         for (; step_ < branches_.size(); ++step_) {
             const bool last = step_ + 1 == branches_.size();
-            if (!last && !copy_) copy_.emplace(records);
-            if (branches_[step_]->on_batch(last ? records : *copy_) == progress::blocked) return progress::blocked;
-            if (!last) copy_.reset();
+            if (!last && !copied_) copy_.assign(records);
+            copied_ = !last;
+            if (branches_[step_]->on_batch(last ? records : copy_) == progress::blocked) return progress::blocked;
+            copied_ = false;
         }
         step_ = 0;
         return progress::done;
@@ -55,7 +56,8 @@ private:
 
     std::vector<receiver<T>*> branches_;
     /// What the present branch gets; the last one gets the original.
-    std::optional<batch<T>> copy_;
+    batch<T> copy_;
+    bool copied_ = false;
     std::size_t step_ = 0;
 };
 
