@@ -170,8 +170,9 @@ void memory_bound() {
     std::size_t peak = 0;
     std::uint64_t seen = 0;
     runnel::pipeline p{"slow"};
-    p.from(runnel::generate(runnel::unbounded, [](std::uint64_t i) { return big{i, {}}; }))
-        .merge(p.from(runnel::collection(std::vector<big>())))
+    const auto make = [](std::uint64_t i) { return big{i, {}}; };
+    p.from(runnel::generate(runnel::unbounded, make))
+        .merge(p.from(runnel::generate(runnel::unbounded, make)))
         .to(runnel::for_each([&](const big&) {
             // A crawl, until the channels have long been full.
             if (++seen > slow_records) return;

@@ -14,7 +14,8 @@ std::string list(const std::vector<std::string>& problems) {
 std::string describe(const std::string& operator_name, std::size_t subtask, timestamp record_time,
                      const std::string& cause) {
     std::string text = "operator '" + operator_name + "', subtask " + std::to_string(subtask);
-    if (record_time != timestamp::min() && record_time != timestamp::max()) text += ", record time " + to_string(record_time);
+    if (record_time != timestamp::min() && record_time != timestamp::max())
+        text += ", record time " + to_string(record_time);
     return text + ": " + cause;
 }
 

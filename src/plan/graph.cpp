@@ -37,9 +37,8 @@ bool graph::has_event_time(node_id id) const {
     std::vector<bool> has(id + 1);
     for (node_id i = 0; i <= id; ++i) {
         const auto inputs = inputs_of(i);
-        has[i] = nodes[i].make_source
-                     ? nodes[i].gives_event_time
-                     : !inputs.empty() && std::all_of(inputs.begin(), inputs.end(), [&](auto* e) { return has[e->from]; });
+        const bool all = std::all_of(inputs.begin(), inputs.end(), [&](const edge* e) { return has[e->from]; });
+        has[i] = nodes[i].make_source ? nodes[i].gives_event_time : !inputs.empty() && all;
     }
     return has[id];
 }
@@ -103,7 +102,8 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism) const {
         for (const std::string& p : n.problems) add(n, p);
         if (n.parallelism == std::size_t{0}) add(n, "its parallelism is 0. Use at least 1.");
         if (n.parallelism && *n.parallelism > n.max_parallelism)
-            add(n, fmt::format("its parallelism is {}, but it can run in {} at most.", *n.parallelism, n.max_parallelism));
+            add(n,
+                fmt::format("its parallelism is {}, but it can run in {} at most.", *n.parallelism, n.max_parallelism));
         if (n.needs_event_time && !has_event_time(id))
             add(n, "it needs event time, but its input has none. Call .event_time(...) at every source that feeds it.");
         if (!n.is_sink && !n.outputs.empty() && outputs_of(id, 0).empty())

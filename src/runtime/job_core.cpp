@@ -118,7 +118,8 @@ void job_core::build() {
     executor_ = options_.executor;
     if (executor_ == nullptr) {
         const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-        own_executor_ = std::make_unique<pool_executor>(options_.threads ? options_.threads : std::min(cores, subtasks));
+        own_executor_ =
+            std::make_unique<pool_executor>(options_.threads ? options_.threads : std::min(cores, subtasks));
         executor_ = own_executor_.get();
     }
 

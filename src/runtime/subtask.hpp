@@ -33,7 +33,8 @@ struct subtask_metrics {
 /// Thread safety: `wake` safe; `run` is called by the executor; the rest before the start.
 class subtask final : public runnable, public wakeable {
 public:
-    subtask(job_core& job, executor& on, runnel::clock& clock, std::string name, std::size_t index, duration flush_interval);
+    subtask(job_core& job, executor& on, runnel::clock& clock, std::string name, std::size_t index,
+            duration flush_interval);
     ~subtask();
 
     /// Begins to run; before this, a wake has no effect other than that there will be a run.

@@ -17,8 +17,8 @@ namespace runnel {
 ///
 /// A watermark travels behind the next batch of a channel rather than at once, so that steady input leaves in full
 /// batches. That is safe while records keep its promise; before a record that does not, it is sent first.
-/// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`; with one channel it is
-/// not asked, and whole batches change hands.
+/// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`; with one channel it
+/// is not asked, and whole batches change hands.
 /// Thread safety: unsafe; the producing subtask owns it.
 template <class T, class Partitioner>
 class sender final : public receiver<T> {

@@ -12,8 +12,8 @@
 #include "runnel/window/aggregate.hpp"
 
 /// What functions given to streams must look like. Each is checked at the public entry, with a text of our own, and
-/// the body behind it is not instantiated when the check fails. Variables, not concepts: of a concept the compiler would
-/// add to our text its own notes on how it came to its answer, three times as long.
+/// the body behind it is not instantiated when the check fails. Variables, not concepts: of a concept the compiler
+/// would add to our text its own notes on how it came to its answer, three times as long.
 namespace runnel::detail {
 
 template <class F, class T>
@@ -21,15 +21,17 @@ inline constexpr bool map_function =
     requires { requires std::invocable<F&, T&&> && !std::is_void_v<std::invoke_result_t<F&, T&&>>; };
 
 template <class F, class T>
-inline constexpr bool predicate_function =
-    requires { requires std::invocable<F&, const T&> && std::convertible_to<std::invoke_result_t<F&, const T&>, bool>; };
+inline constexpr bool predicate_function = requires {
+    requires std::invocable<F&, const T&> && std::convertible_to<std::invoke_result_t<F&, const T&>, bool>;
+};
 
 template <class F, class T>
 inline constexpr bool peek_function = std::invocable<F&, const T&>;
 
 template <class F, class T>
 inline constexpr bool flat_map_function = requires {
-    requires std::invocable<F&, T&&> && std::ranges::input_range<std::remove_reference_t<std::invoke_result_t<F&, T&&>>&>;
+    requires std::invocable<F&, T&&> &&
+                 std::ranges::input_range<std::remove_reference_t<std::invoke_result_t<F&, T&&>>&>;
 };
 
 template <class F, class T>

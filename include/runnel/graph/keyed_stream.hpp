@@ -25,7 +25,8 @@ struct key_of {
         using K = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
         if constexpr (std::is_floating_point_v<K>) {
             const K key = std::invoke(f, record);
-            if (is_unusable_key(key)) throw error("key_by: the key of the record is NaN, which equals no key. Filter such records out before.");
+            if (is_unusable_key(key))
+                throw error("key_by: the key of the record is NaN, which equals no key. Filter such records out before.");
             return key;
         } else {
             return std::invoke(f, record);
@@ -74,13 +75,13 @@ public:
         return windowed_stream<K, T, KeyFn, Spec>(graph_, from_, key_, std::move(spec));
     }
 
-    /// Keeps one record per key: `f(kept, next)`, both const T&, gives the new one, which is emitted. The first record of
-    /// a key passes as it is.
+    /// Keeps one record per key: `f(kept, next)`, both const T&, gives the new one, which is emitted. The first record
+    /// of a key passes as it is.
     template <class F>
     stream<T> reduce(F f) const {
         static_assert(detail::reduce_function<F, T>,
-                      "reduce: the function must take two records, the kept and the next, both as const T&, and return a "
-                      "record");
+                      "reduce: the function must take two records, the kept and the next, both as const T&, and return "
+                      "a record");
         if constexpr (detail::reduce_function<F, T>)
             return then(reduce_operator<K, T, KeyFn, F>(key_, std::move(f)), "reduce");
         else return stream<T>(graph_, from_);

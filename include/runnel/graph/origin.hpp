@@ -42,7 +42,8 @@ plan::node operator_node(std::string kind, Op op) {
     constexpr bool copies = std::is_copy_constructible_v<Op>;
     static_assert(takes, "an operator must have on_record(In&&, timestamp, output<Out>&), or process(batch<In>&, "
                          "output<Out>&) returning progress");
-    static_assert(copies, "an operator and its functions must be copyable, since each subtask works on a copy of its own");
+    static_assert(copies,
+                  "an operator and its functions must be copyable, since each subtask works on a copy of its own");
     n.stateful = stateful_operator<Op>;
     if constexpr (requires { Op::needs_event_time; }) n.needs_event_time = Op::needs_event_time;
     n.outputs.push_back(&plan::record_type_of<typename Op::output_type>());

@@ -28,8 +28,8 @@ public:
     source_stream event_time(Extract extract, watermark_strategy<Generator> strategy) const {
         constexpr bool gives_time = time_extractor<Extract, T>;
         static_assert(gives_time,
-                      "event_time: the first argument must take the record as const T& and return its time: a timestamp, "
-                      "std::optional<timestamp> or a system_clock time_point");
+                      "event_time: the first argument must take the record as const T& and return its time: a "
+                      "timestamp, std::optional<timestamp> or a system_clock time_point");
         if constexpr (gives_time) set_timing(std::move(extract), std::move(strategy));
         return *this;
     }
@@ -59,8 +59,8 @@ private:
     void set_timing(Extract extract, watermark_strategy<Generator> strategy) const {
         constexpr bool fits = detail::watermark_generator<Generator, T>;
         static_assert(fits,
-                      "event_time: the strategy does not fit the records: punctuated(f) needs f(const T&) or f(const T&, "
-                      "timestamp) that returns std::optional<timestamp>; a generator of your own, timestamp "
+                      "event_time: the strategy does not fit the records: punctuated(f) needs f(const T&) or f(const "
+                      "T&, timestamp) that returns std::optional<timestamp>; a generator of your own, timestamp "
                       "on_record(timestamp) or on_record(const T&, timestamp)");
         if constexpr (fits) set_checked_timing(std::move(extract), std::move(strategy));
     }
@@ -127,7 +127,8 @@ private:
         n.outputs.push_back(&plan::record_type_of<T>());
         n.split_count = [from] { return from->splits().size(); };
         n.make_source = [from] {
-            return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T, no_event_time>>(from, no_event_time{}));
+            return std::unique_ptr<source_stage_base>(
+                std::make_unique<source_stage<T, no_event_time>>(from, no_event_time{}));
         };
         const plan::node_id id = graph_->add(std::move(n));
         return source_stream<T>(graph_, id, std::move(from));

@@ -94,8 +94,8 @@ public:
     template <class F>
     auto key_by(F key) const {
         static_assert(detail::key_function<F, T>,
-                      "key_by: the function must take the stream's record as const T& and return its key; a pointer to a "
-                      "member will do");
+                      "key_by: the function must take the stream's record as const T& and return its key; a pointer to "
+                      "a member will do");
         if constexpr (detail::key_function<F, T>) {
             using K = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
             constexpr bool has_codec = encodable<K>;
@@ -105,7 +105,8 @@ public:
             constexpr bool has_equality = std::equality_comparable<K>;
             static_assert(has_equality, "key_by: the key type has no operator==");
             constexpr bool copies = std::is_copy_constructible_v<F>;
-            static_assert(copies, "key_by: the function must be copyable, since each subtask works on a copy of its own");
+            static_assert(copies,
+                          "key_by: the function must be copyable, since each subtask works on a copy of its own");
             return keyed_stream<K, T, detail::key_of<F, T>>(graph_, origins(), detail::key_of<F, T>{std::move(key)});
         } else {
             return materialized();
@@ -239,8 +240,8 @@ protected:
     void rename(std::string name) {
         if constexpr (step_count == 0) {
             if (from_.size() != 1)
-                throw graph_error({"named: '" + name + "' is given to a merged stream, which is no operator. Name what comes "
-                                   "before or after it."});
+                throw graph_error({"named: '" + name + "' is given to a merged stream, which is no operator. Name what "
+                                   "comes before or after it."});
             detail::rename(*graph_, from_[0].node, name);
         } else {
             names_.back() = std::move(name);

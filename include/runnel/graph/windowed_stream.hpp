@@ -32,13 +32,14 @@ public:
     /// The late records, each with its time, the watermark it came behind, and the reason.
     runnel::stream<late_record<T>> stream() const {
         if (!*from_)
-            throw graph_error({"late_output: no window sends its late records here yet. Give it to a window by .late_to(...), "
-                               "and call stream() after .aggregate(...)."});
+            throw graph_error({"late_output: no window sends its late records here yet. Give it to a window by "
+                               ".late_to(...), and call stream() after .aggregate(...)."});
         return (*from_)();
     }
     /// Has `from` called for the stream; used by windowed_stream.
     void attach(std::function<runnel::stream<late_record<T>>()> from) const {
-        if (*from_) throw graph_error({"late_output: it is used by two windows. Make one late_output for each, and merge."});
+        if (*from_)
+            throw graph_error({"late_output: it is used by two windows. Make one late_output for each, and merge."});
         *from_ = std::move(from);
     }
 
@@ -62,8 +63,8 @@ public:
     auto aggregate(const Agg& agg) const {
         constexpr bool fits = detail::aggregate_argument<Agg, T>;
         static_assert(fits,
-                      "aggregate: needs count(), sum(f), ..., or an aggregate of your own: create() -> A, add(A&, const T&), "
-                      "merge(A&, const A&) and result(const A&), all const; A default-initialisable and copyable");
+                      "aggregate: needs count(), sum(f), ..., or an aggregate of your own: create() -> A, add(A&, const "
+                      "T&), merge(A&, const A&) and result(const A&), all const; A default-initialisable and copyable");
         constexpr bool late_fits = !Spec::has_side || std::is_same_v<typename Spec::side_type, late_output<T>>;
         static_assert(late_fits, "late_to: needs a late_output<T>, T being the stream's record type");
         if constexpr (fits && late_fits) return add_window(agg);

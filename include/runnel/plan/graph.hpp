@@ -81,7 +81,8 @@ struct edge {
     std::size_t to_port = 0;
     /// Makes the producing end if records are placed by key. Empty: what subtask i of n sends goes to subtask i mod m
     /// of m, so that the order of records never changes.
-    std::function<std::unique_ptr<receiver_base>(std::vector<channel*> to, std::size_t batch_size, std::size_t key_groups)>
+    std::function<std::unique_ptr<receiver_base>(std::vector<channel*> to, std::size_t batch_size,
+                                                 std::size_t key_groups)>
         by_key;
 };
 

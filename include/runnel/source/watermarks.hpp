@@ -56,7 +56,8 @@ struct bounded_generator {
     }
 };
 
-/// Times never fall within a split: watermark = largest time - 1 tick. A record with the largest time again is in order.
+/// Times never fall within a split: watermark = largest time - 1 tick. A record with the largest time again is in
+/// order.
 inline watermark_strategy<bounded_generator> monotonous() { return {}; }
 
 /// A record is at most `bound` behind the largest time before it: watermark = largest time - bound - 1 tick.
