@@ -58,7 +58,8 @@ int main() {
     constexpr std::size_t n = 10'000'000;
     std::vector<event> made(n);
     for (std::size_t i = 0; i < n; ++i)
-        made[i] = {bench::splitmix64(i) % 1000, static_cast<std::int64_t>(i / 1000), static_cast<std::int64_t>(i & 1023)};
+        made[i] = {bench::splitmix64(i) % 1000, static_cast<std::int64_t>(i / 1000),
+                   static_cast<std::int64_t>(i & 1023)};
     const auto events = std::make_shared<const std::vector<event>>(std::move(made));
     bench::ratio("chain_of_five", 0.6, 0.85, n, [&] { return with_runnel(events); },
                  {{"loop", [&] { return by_hand(*events); }, {}}});

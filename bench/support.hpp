@@ -24,7 +24,8 @@ inline double median(std::vector<double> values) {
 }
 
 /// Prints the line that scripts read. `note` says what stands behind the value.
-inline void print_ratio(const std::string& name, double value, double floor, double goal, const std::string& note = "") {
+inline void print_ratio(const std::string& name, double value, double floor, double goal,
+                        const std::string& note = "") {
     std::printf("ratio %s %.3f floor %g goal %g%s%s\n", name.c_str(), value, floor, goal, note.empty() ? "" : "  # ",
                 note.c_str());
     std::fflush(stdout);
@@ -68,7 +69,8 @@ inline std::vector<double> compare(std::vector<side> sides, int rounds) {
 }
 
 /// runnel against its best twin, as a ratio of throughputs.
-inline void ratio(const std::string& name, double floor, double goal, double events, std::function<std::uint64_t()> ours,
+inline void ratio(const std::string& name, double floor, double goal, double events,
+                  std::function<std::uint64_t()> ours,
                   std::vector<side> twins, int rounds = 7) {
     std::vector<side> sides{{"runnel", std::move(ours), {}}};
     for (side& t : twins) sides.push_back(std::move(t));

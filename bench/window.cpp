@@ -32,7 +32,8 @@ using events = std::shared_ptr<const std::vector<event>>;
 events make(std::size_t n, std::uint64_t keys, std::size_t per_ms) {
     auto all = std::make_shared<std::vector<event>>(n);
     for (std::size_t i = 0; i < n; ++i)
-        (*all)[i] = {bench::splitmix64(i) % keys, static_cast<std::int32_t>(i & 1023), static_cast<std::uint32_t>(i / per_ms)};
+        (*all)[i] = {bench::splitmix64(i) % keys, static_cast<std::int32_t>(i & 1023),
+                     static_cast<std::uint32_t>(i / per_ms)};
     return all;
 }
 
@@ -187,8 +188,10 @@ void sliding() {
     }
     const double t = bench::median(of_tumbling), s60 = bench::median(of_60), s1000 = bench::median(of_1000);
     bench::print_ratio("sliding_60_of_tumbling", t / s60, 0.25, 0.4,
-                       "tumbling " + bench::million_per_second(n, t) + ", 60 slices " + bench::million_per_second(n, s60));
-    bench::print_ratio("sliding_1000_of_60", s60 / s1000, 0.7, 0.9, "1,000 slices " + bench::million_per_second(n, s1000));
+                       "tumbling " + bench::million_per_second(n, t) + ", 60 slices " +
+                           bench::million_per_second(n, s60));
+    bench::print_ratio("sliding_1000_of_60", s60 / s1000, 0.7, 0.9,
+                       "1,000 slices " + bench::million_per_second(n, s1000));
 }
 
 }  // namespace

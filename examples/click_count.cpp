@@ -1,20 +1,17 @@
-// Clicks per user in windows of 10 s, from JSON lines that another process sends over TCP; shown live, and in the end
-// compared with what the sender has counted itself.
-//   click_count [SECONDS]
+// click_count [SECONDS]: clicks per user in windows of 10 s, from JSON lines that another process sends over TCP; shown
+// live, and in the end compared with what the sender has counted itself.
 #include <unistd.h>
-
 #include <boost/describe.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <mutex>
 #include <sstream>
 #include <thread>
-
 #include "runnel/runnel.hpp"
 
 using namespace std::chrono_literals;
-
 struct click {
     std::string user, page;
     runnel::timestamp at;
@@ -27,7 +24,6 @@ int main(int argc, char** argv) try {
     std::mutex mutex;                                       // Guards what the job and the display share.
     std::map<std::int64_t, std::map<std::string, std::uint64_t>> counts;  // End of window in ms, user.
     std::int64_t slowest = 0;
-
     runnel::pipeline p{"clicks"};
     p.from(runnel::json_lines<click>(server))
         .event_time(&click::at, runnel::bounded_out_of_orderness(2s))
@@ -46,9 +42,9 @@ int main(int argc, char** argv) try {
         }));
     auto job = std::move(p).start({.parallelism = 2});
 
-    const std::string program(argv[0]);
-    const std::string sender = program.substr(0, program.find_last_of('/') + 1) + "click_sender ";
-    std::FILE* report = popen((sender + std::to_string(server.port()) + " " + (argc > 1 ? argv[1] : "20")).c_str(), "r");
+    const std::string sender = std::filesystem::path(argv[0]).replace_filename("click_sender").string();
+    const std::string arguments = std::to_string(server.port()) + " " + (argc > 1 ? argv[1] : "20");
+    std::FILE* report = popen((sender + " " + arguments).c_str(), "r");
     if (!report) throw std::runtime_error("click_sender cannot be started");
     const bool terminal = isatty(STDOUT_FILENO) != 0;
     for (std::uint64_t before = 0; !job.is_done(); std::this_thread::sleep_for(1s)) {
@@ -57,28 +53,26 @@ int main(int argc, char** argv) try {
         std::cout << (terminal ? "\033[H\033[J" : "") << operators[0].records_out - before << " clicks/s, at most "
                   << slowest << " us after they were sent; " << operators[2].late_dropped << " late, "
                   << operators[0].skipped << " bad";
-        before = operators[0].records_out;
-        slowest = 0;
+        before = operators[0].records_out, slowest = 0;
         std::multimap<std::uint64_t, std::string, std::greater<>> top;
-        if (!counts.empty())
-            for (const auto& [user, n] : counts.rbegin()->second) top.emplace(n, user);
-        for (int shown = 0; const auto& [n, user] : top)
-            if (++shown <= 5) std::cout << (terminal ? "\n  " : "  ") << user << ' ' << n;
+        for (const auto& [user, n] : counts.empty() ? decltype(counts)::mapped_type() : counts.rbegin()->second)
+            top.emplace(n, user);
+        for (auto it = top.begin(); it != top.end() && std::distance(top.begin(), it) < 5; ++it)
+            std::cout << (terminal ? "\n  " : "  ") << it->second << ' ' << it->first;
         std::cout << std::endl;
     }
     job.wait();
-
     // The sender prints how many clicks it has sent, how many of them late and bad, and its counts.
     std::ostringstream counted;
-    const auto operators = job.status().operators;
-    counted << "sent " << operators[0].records_out + operators[0].skipped << " late " << operators[2].late_dropped
-            << " bad " << operators[0].skipped << '\n';
+    const auto totals = job.status().operators;
+    counted << "sent " << totals[0].records_out + totals[0].skipped << " late " << totals[2].late_dropped << " bad "
+            << totals[0].skipped << '\n';
     for (const auto& [end, users] : counts)
         for (const auto& [user, n] : users) counted << end << ' ' << user << ' ' << n << '\n';
     std::string said;
     for (int c; (c = std::fgetc(report)) != EOF;) said += static_cast<char>(c);
     const bool equal = pclose(report) == 0 && said == counted.str();
-    std::cout << said.substr(0, said.find('\n')) << (equal ? ": all totals equal" : ": totals DIFFER from") << " the sender's\n";
+    std::cout << said.substr(0, said.find('\n')) << (equal ? ": all totals equal the sender's\n" : ": totals DIFFER\n");
     return equal ? 0 : 1;
 } catch (const std::exception& e) {
     return std::cerr << "click_count: " << e.what() << '\n', 1;

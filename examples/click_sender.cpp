@@ -57,7 +57,8 @@ int main(int argc, char** argv) try {
     }
     socket.close();
     std::printf("sent %lld late %lld bad %lld\n", (long long)sent, (long long)late, (long long)bad);
-    for (const auto& [key, n] : counts) std::printf("%lld %s %lld\n", (long long)key.first, key.second.c_str(), (long long)n);
+    for (const auto& [key, n] : counts)
+        std::printf("%lld %s %lld\n", (long long)key.first, key.second.c_str(), (long long)n);
 } catch (const std::exception& e) {
     return std::fprintf(stderr, "click_sender: %s\n", e.what()), 1;
 }

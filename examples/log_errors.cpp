@@ -17,7 +17,7 @@ struct entry {
     runnel::timestamp at;
 };
 
-// "2026-11-21 11:33:10 status half-installed libfoo:amd64 1.0": the package is the source, a half-done state is trouble.
+// "2026-11-21 11:33:10 status half-installed libfoo:amd64 1.0": the package is the source, half-done is trouble.
 std::optional<entry> parse(std::string_view line) {
     if (line.size() < 20) throw runnel::decode_error("the line has no date and time");
     std::string date(line.substr(0, 19));

@@ -26,7 +26,7 @@ struct key_of {
         if constexpr (std::is_floating_point_v<K>) {
             const K key = std::invoke(f, record);
             if (is_unusable_key(key))
-                throw error("key_by: the key of the record is NaN, which equals no key. Filter such records out before.");
+                throw error("key_by: the key of the record is NaN, which equals no key. Filter such records out.");
             return key;
         } else {
             return std::invoke(f, record);

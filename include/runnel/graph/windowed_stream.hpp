@@ -63,8 +63,9 @@ public:
     auto aggregate(const Agg& agg) const {
         constexpr bool fits = detail::aggregate_argument<Agg, T>;
         static_assert(fits,
-                      "aggregate: needs count(), sum(f), ..., or an aggregate of your own: create() -> A, add(A&, const "
-                      "T&), merge(A&, const A&) and result(const A&), all const; A default-initialisable and copyable");
+                      "aggregate: needs count(), sum(f), ..., or an aggregate of your own: create() -> A, add(A&, "
+                      "const T&), merge(A&, const A&) and result(const A&), all const; A default-initialisable and "
+                      "copyable");
         constexpr bool late_fits = !Spec::has_side || std::is_same_v<typename Spec::side_type, late_output<T>>;
         static_assert(late_fits, "late_to: needs a late_output<T>, T being the stream's record type");
         if constexpr (fits && late_fits) return add_window(agg);
