@@ -36,7 +36,6 @@ struct act {
     enum class kind { record, wait, until };
     kind what = kind::record;
     std::optional<timestamp> time;
-    friend bool operator==(const act&, const act&) = default;
 };
 using play = std::vector<act>;
 
