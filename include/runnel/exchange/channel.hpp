@@ -48,7 +48,7 @@ public:
         if (!ring_.try_push(e)) {
             // Pairs with the fence and load in pop: either the consumer sees the flag, or this thread sees the room.
             producer_waits_.store(true, std::memory_order_relaxed);
-            std::atomic_thread_fence(std::memory_order_seq_cst);
+            std_atomics::fence(std::memory_order_seq_cst);
             if (!ring_.try_push(e)) return false;
             producer_waits_.store(false, std::memory_order_relaxed);
         }
@@ -61,7 +61,7 @@ public:
     bool pop(envelope& e) {
         if (!ring_.try_pop(e)) return false;
         // Pairs with the fence in push. Waking at half-full lets the two run in longer strides.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        std_atomics::fence(std::memory_order_seq_cst);
         if (producer_waits_.load(std::memory_order_relaxed) && ring_.size() <= ring_.capacity() / 2) {
             producer_waits_.store(false, std::memory_order_relaxed);
             producer_->wake();
