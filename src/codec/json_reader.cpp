@@ -200,7 +200,7 @@ private:
         if (!is_digit(first) && first != '-') expected(what);
         const std::string_view text = token();
         const integer_text read = parse_integer(text);
-        const bool padded = text[read.negative] == '0' && text.size() > read.negative + std::size_t{1};
+        const bool padded = text.size() > read.negative + std::size_t{1} && text[read.negative] == '0';
         if (read.is == integer_text::status::ok && !padded) [[likely]] return read;
         next_ = here;
         number(what);
