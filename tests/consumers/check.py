@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Builds a small program against runnel in the three ways a user has, and runs it.
+"""Builds small programs against runnel in the three ways a user has, and runs them.
 
-Proves too that the private dependencies stay private: the program's dependencies name none of their headers, and
-CMake is not allowed to find them.
+Proves too that the private dependencies stay private: the programs see none of their headers, need none of their
+libraries that could be left out, and CMake is not allowed to find what the core does not ask for.
 """
 import argparse
 import os
@@ -15,8 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-EXPECTED = (HERE / "expected.txt").read_text()
-PRIVATE = re.compile(r"/fmt/|concurrentqueue|simdjson|/boost/(asio|beast)/")
+PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|/boost/(asio|beast)/")
 HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson")]
 
 
@@ -24,52 +23,74 @@ class Failure(Exception):
     pass
 
 
-def run(*command, env=None):
+def run(*command, env=None, cwd=None):
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          env={**os.environ, **(env or {})})
+                          env={**os.environ, **(env or {})}, cwd=cwd)
     if done.returncode != 0:
         raise Failure(f"{shlex.join(map(str, command))}\n{(done.stdout + done.stderr)[-3000:]}")
     return done.stdout
 
 
-def check_output(program):
-    output = run(program)
-    if output != EXPECTED:
-        raise Failure(f"{program} printed {output!r}, expected {EXPECTED!r}")
+class Consumers:
+    def __init__(self, work, build, compiler):
+        self.work, self.compiler, self.prefix = work, compiler, work / "prefix"
+        run("cmake", "--install", build, "--prefix", self.prefix)
+        self.options = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=Release", "-G", "Ninja"]
+        if shutil.which("ccache"):
+            self.options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
 
+    def check_output(self, folder, program):
+        (folder / "clicks.jsonl").write_text('{"user":"ann","page":7}\n{"user":"bob","page":8}\n')
+        output, expected = run(folder / "consumer", cwd=folder), (HERE / f"{program}.expected").read_text()
+        if output != expected:
+            raise Failure(f"{program} printed {output!r}, expected {expected!r}")
 
-def find_package(work, prefix, options):
-    run("cmake", "-S", HERE, "-B", work, *options, *HIDDEN, f"-DCMAKE_PREFIX_PATH={prefix}")
-    run("cmake", "--build", work)
-    check_output(work / "consumer")
+    def cmake(self, folder, program, *options):
+        folder = self.work / folder
+        run("cmake", "-S", HERE, "-B", folder, f"-DPROGRAM={program}", *self.options, *options)
+        run("cmake", "--build", folder, "--target", "consumer", "-j", str(os.cpu_count() or 1))
+        self.check_output(folder, program)
 
+    def find_package(self):
+        self.cmake("find_package", "core", f"-DCMAKE_PREFIX_PATH={self.prefix}", *HIDDEN)
 
-def add_subdirectory(work, prefix, options):
-    run("cmake", "-S", HERE, "-B", work, *options, f"-DRUNNEL_SOURCE={ROOT}", "-DBUILD_SHARED_LIBS=ON")
-    run("cmake", "--build", work, "--target", "consumer", "-j", str(os.cpu_count() or 1))
-    check_output(work / "consumer")
+    def find_package_connect(self):
+        self.cmake("find_package_connect", "json", f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
+    def component_without_its_library(self):
+        """Asking for what cannot be offered is an error that names what is missing."""
+        try:
+            self.cmake("find_package_missing", "json", f"-DCMAKE_PREFIX_PATH={self.prefix}", *HIDDEN)
+        except Failure as failure:
+            if "runnel::connect needs simdjson" in str(failure):
+                return
+            raise
+        raise Failure("runnel::connect was found without simdjson")
 
-def pkg_config(work, prefix, options, compiler):
-    work.mkdir()
-    path = {"PKG_CONFIG_PATH": str(next(prefix.glob("**/pkgconfig")))}
-    flags = shlex.split(run("pkg-config", "--cflags", "--libs", "runnel", env=path))
-    run(compiler, "-std=c++20", HERE / "main.cpp", "-o", work / "consumer", *flags)
-    check_output(work / "consumer")
+    def add_subdirectory(self):
+        self.cmake("add_subdirectory", "json", f"-DRUNNEL_SOURCE={ROOT}", "-DBUILD_SHARED_LIBS=ON")
 
+    def pkg_config(self, program, module):
+        folder = self.work / f"pkg_config_{program}"
+        folder.mkdir()
+        path = {"PKG_CONFIG_PATH": str(next(self.prefix.glob("**/pkgconfig")))}
+        flags = shlex.split(run("pkg-config", "--cflags", "--libs", module, env=path))
+        run(self.compiler, "-std=c++20", HERE / f"{program}.cpp", "-o", folder / "consumer", *flags)
+        self.check_output(folder, program)
 
-def headers_stay_private(work, prefix, compiler):
-    listed = run(compiler, "-std=c++20", "-M", "-I", prefix / "include", HERE / "main.cpp").split()
-    leaked = [name for name in listed if PRIVATE.search(name)]
-    if leaked:
-        raise Failure("the program sees " + ", ".join(leaked[:5]))
+    def headers_stay_private(self):
+        for program in ("core", "json"):
+            seen = run(self.compiler, "-std=c++20", "-M", "-I", self.prefix / "include", HERE / f"{program}.cpp").split()
+            leaked = [name for name in seen if PRIVATE_HEADERS.search(name)]
+            if leaked:
+                raise Failure(f"{program} sees " + ", ".join(leaked[:5]))
 
-
-def libraries_stay_private(work, prefix):
-    needed = run("ldd", work / "consumer")
-    leaked = [line.split()[0] for line in needed.splitlines() if re.search(r"libfmt|libsimdjson|libboost", line)]
-    if leaked:
-        raise Failure("the program needs " + ", ".join(leaked))
+    def libraries_stay_private(self):
+        for folder, private in (("find_package", "libfmt|libsimdjson|libboost"), ("find_package_connect", "libfmt|libboost")):
+            needed = run("ldd", self.work / folder / "consumer")
+            leaked = [line.split()[0] for line in needed.splitlines() if re.search(private, line)]
+            if leaked:
+                raise Failure(f"{folder} needs " + ", ".join(leaked))
 
 
 def main():
@@ -81,18 +102,17 @@ def main():
     work = arguments.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    prefix = work / "prefix"
-    run("cmake", "--install", arguments.build, "--prefix", prefix)
-    options = [f"-DCMAKE_CXX_COMPILER={arguments.compiler}", "-DCMAKE_BUILD_TYPE=Release", "-G", "Ninja"]
-    if shutil.which("ccache"):
-        options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    all_ways = Consumers(work, arguments.build, arguments.compiler)
 
     cases = {
-        "find_package": lambda: find_package(work / "find_package", prefix, options),
-        "add_subdirectory, shared": lambda: add_subdirectory(work / "add_subdirectory", prefix, options),
-        "pkg-config": lambda: pkg_config(work / "pkg_config", prefix, options, arguments.compiler),
-        "private headers are not seen": lambda: headers_stay_private(work, prefix, arguments.compiler),
-        "private libraries are not needed": lambda: libraries_stay_private(work / "find_package", prefix),
+        "find_package": all_ways.find_package,
+        "find_package with a component": all_ways.find_package_connect,
+        "find_package of a component whose library is missing": all_ways.component_without_its_library,
+        "add_subdirectory, shared libraries": all_ways.add_subdirectory,
+        "pkg-config": lambda: all_ways.pkg_config("core", "runnel"),
+        "pkg-config of a component": lambda: all_ways.pkg_config("json", "runnel-connect"),
+        "private headers are not seen": all_ways.headers_stay_private,
+        "private libraries are not needed": all_ways.libraries_stay_private,
     }
     failed = 0
     for name, case in cases.items():
