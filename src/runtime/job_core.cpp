@@ -175,7 +175,8 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
             operator_metrics& m = *metrics_[id][index];
             if (stage_of_node[id] != nullptr) {
                 stage_of_node[id]->open({n.name, index, parallelism, options_.key_groups,
-                                         range_of(index, parallelism, options_.key_groups), clock_, &m});
+                                         range_of(index, parallelism, options_.key_groups), clock_, &m,
+                                         [&s] { s.wake(); }});
             } else {
                 auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
                     report_bad(id, where, why, raw, m);

@@ -1,5 +1,7 @@
 #include "subtask.hpp"
 
+#include <algorithm>
+
 #include "job_core.hpp"
 
 namespace runnel::detail {
@@ -28,6 +30,8 @@ subtask::subtask(job_core& job, executor& on, runnel::clock& clock, std::string 
 }
 
 void subtask::start() {
+    for (const auto& s : stages)
+        if (s->ticks()) ticking_.push_back(s.get());
     state_.requeue();
     executor_.submit(*this);
 }
@@ -85,7 +89,22 @@ subtask::result subtask::work() {
         flushing_ = false;
         last_flush_ = now;
     }
+    if (!ticking_.empty() && tick(now) == progress::blocked) return result::blocked;
     return source ? from_source() : from_gate();
+}
+
+progress subtask::tick(timestamp now) {
+    if (tick_step_ == 0 && (source ? source->settle() : gate->settle()) == progress::blocked) return progress::blocked;
+    for (; tick_step_ < ticking_.size(); ++tick_step_)
+        if (ticking_[tick_step_]->tick(now) == progress::blocked) return progress::blocked;
+    tick_step_ = 0;
+    return progress::done;
+}
+
+timestamp subtask::next_tick() const {
+    timestamp next = timestamp::max();
+    for (const stage* s : ticking_) next = std::min(next, s->next_tick());
+    return next;
 }
 
 subtask::result subtask::from_source() {
@@ -101,7 +120,7 @@ subtask::result subtask::from_source() {
                 flushing_ = true;
                 if (source->flush() == progress::blocked) return result::blocked;
                 flushing_ = false;
-                if (until != timestamp::max()) call_at(until);
+                call_at(std::min(until, next_tick()));
                 return result::waiting;
         }
     }
@@ -118,6 +137,7 @@ subtask::result subtask::from_gate() {
                 flushing_ = true;
                 if (gate->flush() == progress::blocked) return result::blocked;
                 flushing_ = false;
+                call_at(next_tick());
                 return result::waiting;
         }
     }
@@ -140,9 +160,11 @@ void subtask::note_watermark(timestamp now) {
 }
 
 void subtask::call_at(timestamp t) {
-    if (pending_call_ != 0 && pending_at_ == t) return;
+    if (pending_at_ == t && t > accounted_until_) return;  // Still to come.
     if (pending_call_ != 0) clock_.cancel(pending_call_);
+    pending_call_ = 0;
     pending_at_ = t;
+    if (t == timestamp::max()) return;
     pending_call_ = clock_.call_at(t, [this] { wake(); });
 }
 

@@ -59,6 +59,8 @@ private:
     enum class result { more, waiting, blocked, finished };
 
     result work();
+    progress tick(timestamp now);
+    timestamp next_tick() const;
     result from_source();
     result from_gate();
     void account(timestamp now, gauge<std::int64_t>& share);
@@ -76,6 +78,8 @@ private:
     timestamp last_watermark_ = timestamp::min();
     result last_ = result::waiting;
     bool flushing_ = false;
+    std::vector<stage*> ticking_;    ///< The stages that want to be told of processing time, upstream first.
+    std::size_t tick_step_ = 0;      ///< How many of them have been told, in a round that is under way.
     bool draining_ = false;
     clock::call_id pending_call_ = 0;
     timestamp pending_at_ = timestamp::max();

@@ -197,3 +197,54 @@ TEST_CASE("a manual source is read again from any position") {
         CHECK(records.time(static_cast<std::size_t>(n)) == timestamp(n));
     }
 }
+
+namespace {
+
+/// Holds every record back for ten seconds of processing time.
+struct delay {
+    using input_type = int;
+    using output_type = int;
+    void open(const operator_context& context) { clock = context.clock; }
+    void on_record(int&& n, timestamp t, output<int>&) { held.push_back({clock->now() + 10s, {n, t}}); }
+    timestamp next_tick() const { return held.empty() ? timestamp::max() : held.front().first; }
+    progress tick(timestamp now, output<int>& out) {
+        for (; !held.empty() && next_tick() <= now; held.erase(held.begin())) {
+            if (!out.ready()) return progress::blocked;
+            out.emit(held.front().second.value, held.front().second.time);
+        }
+        return progress::done;
+    }
+    progress advance(timestamp w, output<int>& out) { return w == timestamp::max() ? tick(w, out) : progress::done; }
+    const runnel::clock* clock = nullptr;
+    std::vector<std::pair<timestamp, timed<int>>> held;
+};
+
+}  // namespace
+
+TEST_CASE("operators in a chain and behind an exchange are told of the processing time that they wait for") {
+    for (const bool exchange : {false, true}) {
+        CAPTURE(exchange);
+        manual_source<int> numbers(1), others(1);
+        collected<int> results;
+        pipeline p;
+        auto s = p.from(numbers);
+        (exchange ? s.merge(p.from(others)) : stream<int>(s)).then(delay{}).then(delay{}).to(results);
+        graph_harness h(std::move(p), {.job = {.batch_size = 2, .channel_capacity = 1}});
+        for (int i = 0; i < 10; ++i) numbers.push(i);
+        h.run_until_idle();
+        h.advance(9s);
+        numbers.push(10);
+        h.run_until_idle();
+        h.advance(10s);
+        CHECK(results.values().empty());  // The first delay let them go between 10 and 20 s; the second holds them.
+        h.advance(1s);
+        CHECK(results.values().size() == 10);
+        h.advance(9s);
+        CHECK(results.values().size() == 11);
+        numbers.push(11);
+        numbers.finish();
+        others.finish();
+        h.finish();
+        CHECK(results.values().size() == 12);
+    }
+}

@@ -287,3 +287,67 @@ TEST_CASE("values show in messages in the form that says most") {
     struct opaque {};
     CHECK(text_of(opaque{}) == "?");
 }
+
+namespace {
+
+/// Holds every record back for ten seconds of processing time.
+struct delay {
+    using input_type = int;
+    using output_type = int;
+    void open(const operator_context& context) { clock = context.clock; }
+    void on_record(int&& n, timestamp t, output<int>&) { held.push_back({clock->now() + 10s, {n, t}}); }
+    timestamp next_tick() const { return held.empty() ? timestamp::max() : held.front().first; }
+    progress tick(timestamp now, output<int>& out) {
+        for (; !held.empty() && next_tick() <= now; held.erase(held.begin())) {
+            if (!out.ready()) return progress::blocked;
+            out.emit(held.front().second.value, held.front().second.time);
+        }
+        return progress::done;
+    }
+    progress advance(timestamp w, output<int>& out) { return w == timestamp::max() ? tick(w, out) : progress::done; }
+    const runnel::clock* clock = nullptr;
+    std::vector<std::pair<timestamp, timed<int>>> held;
+};
+
+/// Puts numbers and words on one line, in the order in which they come.
+struct zipped {
+    using input_type = int;
+    using second_type = std::string;
+    using output_type = std::string;
+    void on_record(int&& n, timestamp t, output<std::string>& out) { out.emit(std::to_string(n), t); }
+    void on_second(std::string&& word, timestamp t, output<std::string>& out) {
+        if (word.empty()) throw std::invalid_argument("no word");
+        out.emit(std::move(word), t);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("an operator is told of processing time, and may be refused") {
+    operator_harness h(delay{}, {.batch_size = 1});
+    h.push(1, timestamp(1s));
+    h.clock_at(timestamp(4s));
+    h.push(2, timestamp(2s));
+    h.push(3, timestamp(3s));
+    CHECK(h.outputs().empty());
+    h.refuse_next(2);
+    h.clock_at(timestamp(14s));
+    CHECK(h.outputs() == std::vector<timed<int>>{{1, timestamp(1s)}, {2, timestamp(2s)}, {3, timestamp(3s)}});
+    h.push(4, timestamp(4s));
+    h.end();
+    CHECK(h.outputs().size() == 4);
+    h.clock_at(timestamp(99s));  // After the end nothing is due.
+    CHECK(h.outputs().size() == 4);
+}
+
+TEST_CASE("an operator with two inputs gets the records of both") {
+    operator_harness h(zipped{});
+    h.push(1, timestamp(1s));
+    h.push_second(std::string("one"), timestamp(2s));
+    h.watermark(timestamp(5s));
+    h.push(2, timestamp(6s));
+    CHECK(h.outputs() == std::vector<timed<std::string>>{
+                             {"1", timestamp(1s)}, {"one", timestamp(2s)}, {"2", timestamp(6s)}});
+    CHECK(h.metrics().records_in.get() == 3);
+    CHECK_THROWS_AS(h.push_second(std::string(), timestamp(7s)), job_error);
+}

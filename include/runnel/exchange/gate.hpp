@@ -33,6 +33,8 @@ public:
     state step();
     /// Has part-filled batches sent on; like every step it is repeated while `blocked`, before any other.
     progress flush() { return settle() == progress::blocked ? progress::blocked : signals_->flush(); }
+    /// Repeats what was blocked: after `done` no call to the operators is under way.
+    progress settle();
 
     timestamp watermark() const noexcept { return merger_.current(); }
     /// The channel that holds event time back.
@@ -48,7 +50,6 @@ private:
         bool held_for_barrier = false;
     };
 
-    progress settle();
     bool take_next();
     void arrived(checkpoint_id id, std::size_t i);
     bool barrier_complete() const;

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <tuple>
 
@@ -25,6 +26,8 @@ struct operator_context {
     const runnel::clock* clock = nullptr;
     /// Counts of this instance; the operator adds to `late_dropped` and `skipped`, the rest is kept for it.
     operator_metrics* metrics = nullptr;
+    /// Has `tick`, or a call that answered `blocked`, come soon; callable from any thread as long as the instance lives.
+    std::function<void()> wake;
 };
 
 // The operator contract. An operator is a copyable class; each subtask works on a copy of its own, by one
@@ -47,6 +50,15 @@ struct operator_context {
 //   timestamp output_watermark(timestamp w) const;  what is forwarded instead of w, if results may still come at or
 //                                                   below w: rises strictly with w, and is max for max
 //
+//   progress tick(timestamp now, output<Out>&);     processing time: do what is due, or has been completed elsewhere.
+//                                                   Comes at the start of each run of the subtask: soon after a
+//                                                   `wake`, and when `next_tick()` is reached. `blocked` to be
+//                                                   called again. Not after `advance(max)` is done.
+//   timestamp next_tick() const;                    when `tick` has something to do next; left out, or max: unknown
+//
+//   using second_type = In2;                        a second input; records come in any order between the two, and
+//   void on_second(In2&&, timestamp, output<Out>&); `advance` gets the lower of the two watermarks
+//
 //   void save(snapshot_writer&) const;              both or none. `load` comes after `open`, once, and sees the
 //   void load(snapshot_reader&);                    state that belongs to this subtask.
 //
@@ -61,6 +73,17 @@ template <class Op>
 concept record_operator =
     requires(Op& op, typename Op::input_type&& in, timestamp t, output<typename Op::output_type>& out) {
         op.on_record(std::move(in), t, out);
+    };
+
+template <class Op>
+concept ticking_operator = requires(Op& op, timestamp now, output<typename Op::output_type>& out) {
+    { op.tick(now, out) } -> std::same_as<progress>;
+};
+
+template <class Op>
+concept two_input_operator =
+    requires(Op& op, typename Op::second_type&& in, timestamp t, output<typename Op::output_type>& out) {
+        op.on_second(std::move(in), t, out);
     };
 
 template <class Op>

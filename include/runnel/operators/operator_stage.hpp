@@ -1,7 +1,7 @@
 #pragma once
 
-#include <array>
 #include <exception>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -20,6 +20,19 @@ template <class... Ls>
 struct outputs_of<std::tuple<Ls...>> {
     using type = std::tuple<output<Ls>...>;
     using discards = std::tuple<discard<Ls>...>;
+};
+
+/// The second input of an operator, if it has one: records alone; signals of both inputs come in at the first.
+template <class Op>
+struct second_input {};
+template <two_input_operator Op>
+struct second_input<Op> final : receiver<typename Op::second_type> {
+    std::function<progress(batch<typename Op::second_type>&)> take;
+    progress on_batch(batch<typename Op::second_type>& records) override { return take(records); }
+    progress on_watermark(timestamp) override { return progress::done; }
+    progress on_activity(activity) override { return progress::done; }
+    progress on_barrier(checkpoint_id) override { return progress::done; }
+    progress flush() override { return progress::done; }
 };
 
 }  // namespace detail
@@ -42,9 +55,17 @@ public:
         [this]<std::size_t... I>(std::index_sequence<I...>) {
             (std::get<I>(side_outs_).connect(std::get<I>(unused_sides_), 1), ...);
         }(std::make_index_sequence<side_count>());
+        if constexpr (two_input_operator<Op>)
+            second_.take = [this](batch<typename Op::second_type>& records) {
+                return taking(records, [&](std::size_t i) { op_.on_second(records.take(i), records.time(i), out_); });
+            };
     }
 
-    receiver_base& input(std::size_t) override { return *this; }
+    receiver_base& input([[maybe_unused]] std::size_t port) override {
+        if constexpr (two_input_operator<Op>)
+            if (port == 1) return second_;
+        return *this;
+    }
     std::size_t outputs() const override { return 1 + side_count; }
 
     void connect(std::size_t port, receiver_base& next, std::size_t batch_size) override {
@@ -73,19 +94,56 @@ public:
     void load(snapshot_reader& from) override {
         if constexpr (stateful_operator<Op>) op_.load(from);
     }
+    bool ticks() const override { return ticking_operator<Op>; }
+    progress tick([[maybe_unused]] timestamp now) override {
+        progress p = progress::done;
+        if constexpr (ticking_operator<Op>) {
+            if (ended_) return progress::done;
+            try {
+                p = op_.tick(now, out_);
+            } catch (...) {
+                detail::rethrow_with_place(context_.name, context_.subtask, now);
+            }
+            count(0);
+        }
+        return p;
+    }
+    timestamp next_tick() const override {
+        if constexpr (requires { op_.next_tick(); })
+            if (!ended_) return op_.next_tick();
+        return timestamp::max();
+    }
 
     Op& get() noexcept { return op_; }
 
 private:
     progress on_batch(batch<in_type>& records) override {
+        if constexpr (batch_operator<Op>) {
+            return counting(records, [&] { return op_.process(records, out_); });
+        } else {
+            return taking(records, [&](std::size_t i) { op_.on_record(records.take(i), records.time(i), out_); });
+        }
+    }
+
+    /// Has each record from the cursor on taken by `take(index)`, as long as the outputs have room.
+    template <class In, class Take>
+    progress taking(batch<In>& records, Take take) {
+        return counting(records, [&] {
+            for (std::size_t i = records.cursor(); i < records.size(); ++i) {
+                records.consume_until(i);
+                if (!all_ready()) return progress::blocked;
+                take(i);
+            }
+            return progress::done;
+        });
+    }
+
+    template <class In, class Process>
+    progress counting(batch<In>& records, Process process) {
         const std::size_t before = records.remaining();
         progress result = progress::done;
         try {
-            if constexpr (batch_operator<Op>) {
-                result = op_.process(records, out_);
-            } else {
-                result = each_record(records);
-            }
+            result = process();
         } catch (...) {
             detail::rethrow_with_place(context_.name, context_.subtask,
                                        records.empty() ? timestamp::min() : records.time(records.cursor()));
@@ -93,15 +151,6 @@ private:
         if (result == progress::done) records.consume_until(records.size());
         count(before - records.remaining());
         return result;
-    }
-
-    progress each_record(batch<in_type>& records) {
-        for (std::size_t i = records.cursor(); i < records.size(); ++i) {
-            records.consume_until(i);
-            if (!all_ready()) return progress::blocked;
-            op_.on_record(records.take(i), records.time(i), out_);
-        }
-        return progress::done;
     }
 
     progress on_watermark(timestamp w) override {
@@ -123,6 +172,7 @@ private:
                                : each_output([&](auto& o) { return o.forward_watermark(onward); });
         if (p == progress::done) {
             advanced_ = false;
+            ended_ = w == timestamp::max();
             if (context_.metrics) context_.metrics->watermark.set(w.ns());
         }
         count(0);
@@ -174,6 +224,7 @@ private:
     }
 
     Op op_;
+    [[no_unique_address]] detail::second_input<Op> second_;
     operator_context context_;
     discard<out_type> unused_;
     typename detail::outputs_of<sides>::discards unused_sides_;
@@ -181,6 +232,7 @@ private:
     typename detail::outputs_of<sides>::type side_outs_;
     /// The operator has advanced to the watermark that is on its way.
     bool advanced_ = false;
+    bool ended_ = false;
     /// How many outputs have got the signal that is on its way.
     std::size_t step_ = 0;
 };

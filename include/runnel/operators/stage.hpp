@@ -12,7 +12,7 @@ namespace runnel {
 class stage {
 public:
     virtual ~stage() = default;
-    /// Where the records of input `port` go in; signals come in at port 0.
+    /// Where the records of input `port` go in; signals come in at port 0 only.
     virtual receiver_base& input(std::size_t port) = 0;
     /// Ports: 0 is the main output, the rest are side outputs.
     virtual std::size_t outputs() const = 0;
@@ -21,6 +21,12 @@ public:
     virtual void open(const operator_context& context) = 0;
     virtual void save(snapshot_writer& to) const = 0;
     virtual void load(snapshot_reader& from) = 0;
+    /// True if the runtime has to call `tick`.
+    virtual bool ticks() const { return false; }
+    /// Does what is due by processing time; no other call is under way. Repeated while `blocked`, before any other.
+    virtual progress tick(timestamp) { return progress::done; }
+    /// When `tick` is to be called next; `max`: the stage will say by `wake`, or never.
+    virtual timestamp next_tick() const { return timestamp::max(); }
 };
 
 /// Takes what nobody asked for: the end of a side output without a consumer.

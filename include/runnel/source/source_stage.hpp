@@ -51,6 +51,8 @@ public:
     /// Does a bounded amount of reading, or repeats what was blocked.
     virtual outcome step() = 0;
     virtual progress flush() = 0;
+    /// Repeats what was blocked: after `done` no call to the operators is under way.
+    virtual progress settle() = 0;
     /// Reads no further: the next steps send what is there and end the stream.
     virtual void drain() = 0;
     /// After a `flush` that is done: what has been read has been sent.
@@ -109,7 +111,7 @@ public:
     }
 
     outcome step() override {
-        if (noting_blocked(settle()) == progress::blocked) return {state::blocked, timestamp::max()};
+        if (settle() == progress::blocked) return {state::blocked, timestamp::max()};
         if (done_) return {state::finished, timestamp::max()};
         if (merger_.is_finished() || draining_) {
             end_ = true;
@@ -119,9 +121,10 @@ public:
     }
 
     progress flush() override {
-        const bool sent = settle() == progress::done && send_all() == progress::done;
+        const bool sent = complete() == progress::done && send_all() == progress::done;
         return noting_blocked(sent ? out_.flush() : progress::blocked);
     }
+    progress settle() override { return noting_blocked(complete()); }
     void drain() override { draining_ = true; }
 
     // Local state "splits": per split its id, whether it has finished, its watermark, the reader's position.
@@ -220,7 +223,7 @@ private:
 
     /// Completes whatever is under way: what was refused; the watermark before a record that breaks its promise, then
     /// that record and those behind it; at the end the last watermark; a full batch.
-    progress settle() {
+    progress complete() {
         if (sending_ && send_all() == progress::blocked) return progress::blocked;
         while (held_.remaining() != 0) {
             if (send_all() == progress::blocked) return progress::blocked;

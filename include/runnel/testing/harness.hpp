@@ -79,6 +79,14 @@ public:
         one.append(std::move(value), t);
         process(one);
     }
+    /// A record for the second input.
+    template <class In2>
+    void push_second(In2 value, timestamp t) {
+        batch<In2> one;
+        one.append(std::move(value), t);
+        drive([&](receiver_base& to) { return to.on_any_batch(one); }, 1);
+        if (options_.flush) flush();
+    }
     void push_batch(std::vector<timed<input_type>> records) {
         batch<input_type> all(records.size());
         for (timed<input_type>& r : records) all.append(std::move(r.value), r.time);
@@ -93,6 +101,20 @@ public:
     void watermark(timestamp w) {
         drive([&](receiver_base& to) { return to.on_watermark(w); });
         if (options_.flush && w != timestamp::max()) flush();
+    }
+    /// Processing time goes forward to t on the harness's own clock, and the operator is told.
+    void clock_at(timestamp t) {
+        clock_.advance_to(t);
+        tick();
+    }
+    /// The operator is told what time it is, as at the start of each run of its subtask.
+    void tick() {
+        for (;;) {
+            const std::size_t before = refusals();
+            if (stage_->tick(options_.clock ? options_.clock->now() : clock_.now()) == progress::done) break;
+            check_refused(before);
+        }
+        if (options_.flush) flush();
     }
     void idle() {
         drive([&](receiver_base& to) { return to.on_activity(activity::idle); });
@@ -195,14 +217,16 @@ private:
 
     /// Makes the call, and makes it again while it is refused.
     template <class F>
-    void drive(F call) {
+    void drive(F call, std::size_t port = 0) {
         for (;;) {
             const std::size_t before = refusals();
-            if (call(stage_->input(0)) == progress::done) return;
-            if (refusals() == before)
-                throw contract_breach(
-                    "the operator answered `blocked` though none of its outputs had refused anything");
+            if (call(stage_->input(port)) == progress::done) return;
+            check_refused(before);
         }
+    }
+    void check_refused(std::size_t before) const {
+        if (refusals() == before)
+            throw contract_breach("the operator answered `blocked` though none of its outputs had refused anything");
     }
     std::size_t refusals() const {
         return std::apply([&](const auto&... side) { return (out_.refusals() + ... + side.refusals()); }, sides_);
