@@ -338,7 +338,17 @@ private:
     }
 
     void extract_times(split& s, batch<T>& b, std::size_t from) {
-        if constexpr (!std::is_same_v<decltype(s.timing.extractor), time_of_source>) {
+        if constexpr (std::is_same_v<decltype(s.timing.extractor), time_of_source>) {
+            (void)s, (void)b, (void)from;
+        } else if constexpr (Timing::template always_gives_time<T>) {
+            const T* const values = std::as_const(b).values();
+            timestamp* const times = b.times();
+            for (std::size_t k = from, n = b.size(); k < n; ++k) {
+                // What a source has lent comes from memory, and this is the first look at it: a sixth of a window job.
+                __builtin_prefetch(reinterpret_cast<const char*>(values + k) + 2048);
+                times[k] = s.timing.time_of(values[k]);
+            }
+        } else {
             std::size_t to = from;
             for (std::size_t k = from; k < b.size(); ++k) {
                 const std::optional<timestamp> t = s.timing.time_of(std::as_const(b).value(k));
@@ -359,6 +369,17 @@ private:
     /// that stands at or below a watermark which has not been sent yet, or the size.
     std::size_t advance_time(std::size_t i, batch<T>& b, std::size_t from, batch<T>& bounded) {
         auto& generator = splits_[i].timing.generator;
+        if constexpr (requires { requires std::remove_cvref_t<decltype(generator)>::follows_largest_time; }) {
+            // Records in order keep every promise that is made among them.
+            const timestamp* const times = b.times() + from;
+            const std::size_t n = b.size() - from;
+            if (n != 0 && times[0] > std::max(splits_[i].value, merger_.current()) && ascending(times, n)) {
+                splits_[i].value = std::max(splits_[i].value, generator.on_record(times[n - 1]));
+                merger_.watermark(i, splits_[i].value);
+                bounded.widen(times[0], times[n - 1]);
+                return b.size();
+            }
+        }
         timestamp value = splits_[i].value;
         timestamp merged = merger_.current();
         timestamp low = timestamp::max();
@@ -383,6 +404,12 @@ private:
         if (k == size) merger_.watermark(i, value);
         if (k != from) bounded.widen(low, high);
         return k;
+    }
+
+    static bool ascending(const timestamp* times, std::size_t n) noexcept {
+        bool falls = false;
+        for (std::size_t k = 1; k < n; ++k) falls |= times[k] < times[k - 1];
+        return !falls;
     }
 
     void update_metrics(timestamp w) {

@@ -28,14 +28,18 @@ struct event_timing {
     Generator generator;
     duration idle{0};
 
-    /// The time of a record, or nothing if it has none.
+    /// False if a record may have no time.
     template <class T>
-    std::optional<timestamp> time_of(const T& record) {
-        using R = std::remove_cvref_t<std::invoke_result_t<Extractor&, const T&>>;
-        if constexpr (std::is_same_v<R, std::optional<timestamp>>)
-            return std::invoke(extractor, record);
-        else
+    static constexpr bool always_gives_time =
+        !std::is_same_v<std::remove_cvref_t<std::invoke_result_t<Extractor&, const T&>>, std::optional<timestamp>>;
+
+    /// The time of a record, as a timestamp or, if it may have none, a std::optional<timestamp>.
+    template <class T>
+    auto time_of(const T& record) {
+        if constexpr (always_gives_time<T>)
             return timestamp(std::invoke(extractor, record));
+        else
+            return std::optional<timestamp>(std::invoke(extractor, record));
     }
 };
 

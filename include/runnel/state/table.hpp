@@ -322,13 +322,19 @@ public:
         if constexpr (sizeof(entry) > alignof(entry)) __builtin_prefetch(bytes + sizeof(entry) - 1, 1);
         return same != 0 ? at : nullptr;
     }
-    V* operator()(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) {
-        const std::size_t slot = slot_of(key, hash);
-        return slot == npos ? nullptr : &entries_[slot].value;
+    /// The value of `key`, or null. What nearly always succeeds, the first slot with the right tag, is inlined.
+    [[gnu::always_inline]] V* operator()(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) {
+        const std::size_t group = home(hash);
+        const std::uint64_t same = Match::equal(group_at(group), detail::tag_word(hash));
+        if (same != 0) [[likely]] {
+            entry& e = entries_[group + first_bit(same)];
+            if (e.key == key) [[likely]] return &e.value;
+        }
+        return search(key, hash, same);
     }
     V* operator()(const K& key, std::uint64_t hash, guess g) const noexcept(nothrow_equal) {
         if (g && g->key == key) [[likely]] return &g->value;
-        return (*this)(key, hash);
+        return search(key, hash, Match::equal(group_at(home(hash)), detail::tag_word(hash)));
     }
 
 private:
@@ -346,18 +352,26 @@ private:
     const std::uint8_t& passed(std::size_t group) const noexcept {
         return tags_[mask_ + detail::group_slots + group / detail::group_slots];
     }
+    /// `same`: the slots of the key's first group that have its tag.
+    [[gnu::noinline]] V* search(const K& key, std::uint64_t hash, std::uint64_t same) const noexcept(nothrow_equal) {
+        const std::size_t slot = slot_of(key, hash, same);
+        return slot == npos ? nullptr : &entries_[slot].value;
+    }
     std::size_t slot_of(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) {
-        const std::uint32_t tag = detail::tag_word(hash);
+        return slot_of(key, hash, Match::equal(group_at(home(hash)), detail::tag_word(hash)));
+    }
+    std::size_t slot_of(const K& key, std::uint64_t hash, std::uint64_t same) const noexcept(nothrow_equal) {
         std::size_t group = home(hash);
-        do {
-            for (std::uint64_t same = Match::equal(group_at(group), tag); same != 0; same &= same - 1) {
+        for (;;) {
+            for (; same != 0; same &= same - 1) {
                 const std::size_t slot = group + first_bit(same);
                 if (entries_[slot].key == key) [[likely]] return slot;
             }
-            if (passed(group) == 0) break;
+            if (passed(group) == 0) return npos;
             group = after(group, hash);
-        } while (group != home(hash));
-        return npos;
+            if (group == home(hash)) return npos;
+            same = Match::equal(group_at(group), detail::tag_word(hash));
+        }
     }
 
     /// What an empty table searches: one group without keys; never written.
