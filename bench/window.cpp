@@ -1,5 +1,10 @@
 // Keyed tumbling and sliding windows, count and sum per key, 16-byte events in memory, one thread, default options;
 // against the best of three loops by hand that find window bounds by comparing times and keep one map per window.
+//
+// bench_window [NAME...]: only those, such as 1k or sliding.
+//
+// Dead ends at 1,000 keys: keeping the place of a failure in a register instead of storing it for each record, and
+// the table's pointers in registers (fewer instructions, 8 % slower with gcc 12).
 #include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
@@ -172,15 +177,16 @@ void tumbling(const std::string& name, std::size_t n, std::uint64_t keys, std::s
 }
 
 void sliding() {
-    // 50 events a millisecond and 1,000 keys: 50 events per key and second.
+    // 50 events a millisecond for 100 s and 100 keys: 10 events per key and slide. The input is five times as long as
+    // the longest window, so that windows are full most of the time and their tails at both ends weigh little.
     const std::size_t n = 5'000'000;
-    const events all = make(n, 1000, 50);
+    const events all = make(n, 100, 50);
     auto seconds = [&](auto spec) { return bench::seconds_of([&] { with_runnel(all, spec); }); };
     std::vector<double> of_tumbling, of_60, of_1000;
     for (int r = 0; r < 6; ++r) {
-        const double t = seconds(runnel::tumbling(1s).drop_late());
-        const double s60 = seconds(runnel::sliding(60s, 1s).drop_late());
-        const double s1000 = seconds(runnel::sliding(1000s, 1s).drop_late());
+        const double t = seconds(runnel::tumbling(20ms).drop_late());
+        const double s60 = seconds(runnel::sliding(1200ms, 20ms).drop_late());
+        const double s1000 = seconds(runnel::sliding(20s, 20ms).drop_late());
         if (r == 0) continue;
         of_tumbling.push_back(t);
         of_60.push_back(s60);
@@ -196,10 +202,13 @@ void sliding() {
 
 }  // namespace
 
-int main() {
-    tumbling("1k", 20'000'000, 1'000, 1'000, 7);
-    tumbling("100k", 20'000'000, 100'000, 1'000, 7);
-    tumbling("1M", 20'000'000, 1'000'000, 1'000, 5);
-    tumbling("10M", 20'000'000, 10'000'000, 1'000, 3);
-    sliding();
+int main(int argc, char** argv) {
+    const auto wanted = [&](const std::string& name) {
+        return argc == 1 || std::find(argv + 1, argv + argc, name) != argv + argc;
+    };
+    if (wanted("1k")) tumbling("1k", 20'000'000, 1'000, 1'000, 7);
+    if (wanted("100k")) tumbling("100k", 20'000'000, 100'000, 1'000, 7);
+    if (wanted("1M")) tumbling("1M", 20'000'000, 1'000'000, 1'000, 5);
+    if (wanted("10M")) tumbling("10M", 20'000'000, 10'000'000, 1'000, 3);
+    if (wanted("sliding")) sliding();
 }
