@@ -104,6 +104,17 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism) const {
         if (n.parallelism && *n.parallelism > n.max_parallelism)
             add(n,
                 fmt::format("its parallelism is {}, but it can run in {} at most.", *n.parallelism, n.max_parallelism));
+        const failure_policy& failure = n.on_failure;
+        if (n.make_source && failure.retries != 0) add(n, "a source cannot retry. Leave retry(...) out.");
+        if (failure.retries != 0 && failure.backoff < duration::zero())
+            add(n, "the backoff of its retries is below zero.");
+        if (failure.dead_letters && outputs_of(id, n.outputs.size() - 1).empty())
+            add(n, "its dead letters go nowhere. Continue with the stream() of its dead_letter_output.");
+        if (!failure.gives_up())
+            for (const edge* e : inputs_of(id))
+                if (nodes[e->from].outputs[e->from_port]->copies == nullptr)
+                    add(n, "records that fail cannot be kept, since they cannot be copied. Make the type copyable, or "
+                           "leave on_error(...) and retry(...) out.");
         if (n.needs_event_time && !has_event_time(id))
             add(n, "it needs event time, but its input has none. Call .event_time(...) at every source that feeds it.");
         if (!n.is_sink && !n.outputs.empty() && outputs_of(id, 0).empty())

@@ -152,8 +152,10 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
         const plan::node& n = graph_.nodes[id];
         if (n.make_source) {
             s.source = n.make_source();
+            s.source->set_policy(n.on_failure);
         } else {
             s.stages.push_back(n.make_stage([&s] { s.wake(); }));
+            s.stages.back()->set_policy(n.on_failure);
             stage_of_node[id] = s.stages.back().get();
         }
     }
@@ -176,7 +178,10 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
             if (stage_of_node[id] != nullptr) {
                 stage_of_node[id]->open({n.name, index, parallelism, options_.key_groups,
                                          range_of(index, parallelism, options_.key_groups), clock_, &m,
-                                         [&s] { s.wake(); }});
+                                         [&s] { s.wake(); },
+                                         [this](const failure_details& f) {
+                                             show_bad(f.where.empty() ? f.operator_name : f.where, f.error, {});
+                                         }});
             } else {
                 auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
                     report_bad(id, where, why, raw, m);
@@ -281,8 +286,12 @@ void job_core::subtask_done() noexcept {
 
 void job_core::report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
                           operator_metrics& metrics) {
-    if (graph_.nodes[id].bad_records == on_error::fail) throw decode_error(fmt::format("{}: {}", where, why));
+    if (graph_.nodes[id].on_failure.what == on_error::fail) throw decode_error(fmt::format("{}: {}", where, why));
     metrics.skipped.add(1);
+    show_bad(where, why, raw);
+}
+
+void job_core::show_bad(std::string_view where, std::string_view why, std::string_view raw) {
     std::lock_guard lock(mutex_);
     if (bad_records_.size() == bad_records_kept) bad_records_.pop_front();
     bad_records_.push_back({std::string(where), std::string(why), std::string(raw.substr(0, raw_bytes_kept))});

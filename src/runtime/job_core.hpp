@@ -51,6 +51,7 @@ private:
     void stop_all() noexcept;
     void report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
                     operator_metrics& metrics);
+    void show_bad(std::string_view where, std::string_view why, std::string_view raw);
 
     plan::graph graph_;
     job_options options_;

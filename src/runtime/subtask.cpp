@@ -51,6 +51,7 @@ void subtask::run() noexcept {
     result r = result::finished;
     try {
         if (!job_.is_stopping()) r = work();
+        if (r == result::blocked) call_at(resumes_at());
     } catch (...) {
         job_.fail(std::current_exception(), name, index);
         r = result::finished;
@@ -105,6 +106,13 @@ timestamp subtask::next_tick() const {
     timestamp next = timestamp::max();
     for (const stage* s : ticking_) next = std::min(next, s->next_tick());
     return next;
+}
+
+/// When a stage that has answered `blocked` wants to be called again; `max` if it waits for others.
+timestamp subtask::resumes_at() const {
+    timestamp at = timestamp::max();
+    for (const auto& s : stages) at = std::min(at, s->resumes_at());
+    return at;
 }
 
 subtask::result subtask::from_source() {

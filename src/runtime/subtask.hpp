@@ -61,6 +61,7 @@ private:
     result work();
     progress tick(timestamp now);
     timestamp next_tick() const;
+    timestamp resumes_at() const;
     result from_source();
     result from_gate();
     void account(timestamp now, gauge<std::int64_t>& share);

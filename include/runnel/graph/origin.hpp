@@ -81,10 +81,30 @@ auto streams_of(const shared_graph& graph, plan::node_id id) {
 
 namespace runnel {
 
+template <class T>
+class dead_letter_output;
+
 /// A sink in a pipeline that is being written.
 class sink_node {
 public:
     sink_node(detail::shared_graph graph, plan::node_id id) : graph_(std::move(graph)), id_(id) {}
+    /// What happens to a record that cannot be written: `fail` (default) ends the job, `skip` leaves it out and counts
+    /// it; a `dead_letter_output<T>` gets it.
+    sink_node on_error(runnel::on_error policy) const {
+        graph_->nodes[id_].on_failure.what = policy;
+        return *this;
+    }
+    template <class T>
+    sink_node on_error(const dead_letter_output<T>& letters) const {
+        letters.attach(graph_, id_);
+        return *this;
+    }
+    /// A write that fails is tried again up to `n` times, the first time after `backoff`, then after twice that, ...
+    sink_node retry(std::size_t n, duration backoff) const {
+        graph_->nodes[id_].on_failure.retries = n;
+        graph_->nodes[id_].on_failure.backoff = backoff;
+        return *this;
+    }
     /// Names the sink, for messages and metrics.
     sink_node named(const std::string& name) const {
         detail::rename(*graph_, id_, name);

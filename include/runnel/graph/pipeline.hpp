@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "runnel/graph/dead_letter_output.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/graph/stream.hpp"
 #include "runnel/runtime/job.hpp"
@@ -43,7 +44,12 @@ public:
     /// What happens to a record that cannot be decoded or has no time: `fail` (default) ends the job, `skip` leaves it
     /// out, counts it, and shows it in the status.
     source_stream on_error(runnel::on_error policy) const {
-        node().bad_records = policy;
+        node().on_failure.what = policy;
+        return *this;
+    }
+    /// Such records are left out, counted, and sent to `letters`, as the bytes that came.
+    source_stream on_error(const dead_letter_output<std::string>& letters) const {
+        letters.attach(this->graph_, id_);
         return *this;
     }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runnel/graph/checks.hpp"
+#include "runnel/graph/dead_letter_output.hpp"
 #include "runnel/graph/fwd.hpp"
 #include "runnel/graph/keyed_stream.hpp"
 #include "runnel/graph/origin.hpp"
@@ -183,6 +184,30 @@ public:
         return *this;
     }
 
+    /// What happens to a record at which the operator written last throws (fused steps count as one, from the last
+    /// operator or variable on): `fail` (default) ends the job; `skip` leaves the record out and counts it; a
+    /// `dead_letter_output<T>` gets it, T being the record that went into the operator. What the operator had emitted
+    /// for that record is withdrawn; changes to state of its own stay.
+    /// Cost: records that do not fail are copied instead of moved.
+    stream<T> on_error(runnel::on_error policy) const {
+        failure("on_error").what = policy;
+        return materialized();
+    }
+    template <class In>
+    stream<T> on_error(const dead_letter_output<In>& letters) const {
+        (void)failure("on_error");
+        letters.attach(graph_, origins()[0].node);
+        return materialized();
+    }
+    /// A record at which the operator written last throws is given to it again, up to `n` times: after `backoff`, then
+    /// after twice that, and so on; the records behind it wait. Then `on_error` says what happens.
+    stream<T> retry(std::size_t n, duration backoff) const {
+        failure_policy& policy = failure("retry");
+        policy.retries = n;
+        policy.backoff = backoff;
+        return materialized();
+    }
+
     operator stream<T>() const
         requires(step_count != 0)
     {
@@ -228,6 +253,12 @@ protected:
             }
             return *lowered_;
         }
+    }
+    failure_policy& failure(const char* what) const {
+        if (origins().size() != 1)
+            throw graph_error({std::string(what) + ": a merged stream is no operator. Say it of what comes before or "
+                               "after it."});
+        return graph_->nodes[origins()[0].node].on_failure;
     }
     stream<T> materialized() const { return stream<T>(graph_, origins()); }
 

@@ -107,7 +107,10 @@ public:
     kernel(std::tuple<Steps...> steps, std::vector<std::string> names)
         : steps_(std::move(steps)), names_(std::move(names)) {}
 
-    void open(const operator_context& context) { subtask_ = context.subtask; }
+    void open(const operator_context& context) {
+        subtask_ = context.subtask;
+        keep_ = context.keeps_failed();
+    }
 
     progress process(batch<In>& in, output<output_type>& out) {
         batch<output_type>& to = out.current();
@@ -118,9 +121,9 @@ public:
             if constexpr ((Steps::at_most_one && ...)) {
                 // Not more results than records: room for `n` is known to be there.
                 const std::size_t n = std::min(in.remaining(), out.batch_size() - to.size());
-                run<slot_writer>(in, in.cursor() + n, to);
+                run_as_told<slot_writer>(in, in.cursor() + n, to);
             } else {
-                run<appender>(in, in.cursor() + 1, to);
+                run_as_told<appender>(in, in.cursor() + 1, to);
             }
         }
         return progress::done;
@@ -179,14 +182,31 @@ private:
     };
 
     template <class Writer>
+    void run_as_told(batch<In>& in, std::size_t end, batch<output_type>& to) {
+        // What is copied anyway stays as it was.
+        if constexpr (!std::is_trivially_copyable_v<In> && std::is_copy_constructible_v<In>)
+            if (keep_) [[unlikely]] return run<Writer, true>(in, end, to);
+        run<Writer, false>(in, end, to);
+    }
+
+    /// `Keep`: the record that fails stays as it was. No results of it are left.
+    template <class Writer, bool Keep>
     void run(batch<In>& in, std::size_t end, batch<output_type>& to) {
         std::size_t i = in.cursor();
         std::size_t at = 0;
+        const std::size_t results = to.size();
         try {
             Writer writer(to);
             const next_step<0, Writer> first{steps_, writer, at};
-            for (; i < end; ++i) first(in.take(i), in.time(i));
+            for (; i < end; ++i) {
+                if constexpr (Keep)
+                    first(In(std::as_const(in).value(i)), in.time(i));
+                else
+                    first(in.take(i), in.time(i));
+            }
         } catch (...) {
+            // Records with several results come one at a time; of the others none has been written yet.
+            if constexpr (!(Steps::at_most_one && ...)) to.truncate(results);
             in.consume_until(i);
             detail::rethrow_with_place(names_[at], subtask_, in.time(i));
         }
@@ -196,6 +216,7 @@ private:
     std::tuple<Steps...> steps_;
     std::vector<std::string> names_;
     std::size_t subtask_ = 0;
+    bool keep_ = false;
 };
 
 /// A kernel without steps is never built; streams without steps are lowered as they are.

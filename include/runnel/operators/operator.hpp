@@ -10,6 +10,7 @@
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
+#include "runnel/core/failure.hpp"
 #include "runnel/core/metrics.hpp"
 #include "runnel/core/output.hpp"
 
@@ -28,6 +29,14 @@ struct operator_context {
     operator_metrics* metrics = nullptr;
     /// Has `tick`, or a call that answered `blocked`, come soon; callable from any thread as long as the instance lives.
     std::function<void()> wake;
+    /// Has a failure that was left out shown in the job's status.
+    std::function<void(const failure_details&)> report;
+    /// What becomes of failures, or null if each ends the job. Unless it `gives_up()`, a record that fails may be left
+    /// out or come again: so a `process` that throws at the record at the cursor has done those before it, none behind
+    /// it, and undone what it did with that one. Failures of timers and windows the operator hands over itself.
+    recovery* failures = nullptr;
+
+    bool keeps_failed() const noexcept { return failures != nullptr && !failures->gives_up(); }
 };
 
 // The operator contract. An operator is a copyable class; each subtask works on a copy of its own, by one

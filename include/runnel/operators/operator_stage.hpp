@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <exception>
 #include <functional>
 #include <string>
@@ -57,19 +58,23 @@ public:
         }(std::make_index_sequence<side_count>());
         if constexpr (two_input_operator<Op>)
             second_.take = [this](batch<typename Op::second_type>& records) {
-                return taking(records, [&](std::size_t i) { op_.on_second(records.take(i), records.time(i), out_); });
+                return taking(records, [this](typename Op::second_type&& value, timestamp t) {
+                    op_.on_second(std::move(value), t, out_);
+                });
             };
     }
 
+    void set_policy(const failure_policy& policy) override { recovery_.set(policy); }
     receiver_base& input([[maybe_unused]] std::size_t port) override {
         if constexpr (two_input_operator<Op>)
             if (port == 1) return second_;
         return *this;
     }
-    std::size_t outputs() const override { return 1 + side_count; }
+    std::size_t outputs() const override { return 1 + side_count + (recovery_.dead_letters() ? 1 : 0); }
 
     void connect(std::size_t port, receiver_base& next, std::size_t batch_size) override {
         if (port == 0) return out_.connect(static_cast<receiver<out_type>&>(next), batch_size);
+        if (port == 1 + side_count) return recovery_.dead_letters()->connect(next, batch_size);
         for_side(port - 1, [&]<class L>(output<L>& side) {
             side.connect(static_cast<receiver<L>&>(next), batch_size);
             return true;
@@ -78,6 +83,8 @@ public:
 
     void open(const operator_context& context) override {
         context_ = context;
+        context_.failures = &recovery_;
+        recovery_.open({context.name, context.subtask, context.clock, context.metrics, context.report});
         try {
             if constexpr (requires { op_.open(context_); }) {
                 op_.open(context_);
@@ -108,6 +115,7 @@ public:
         }
         return p;
     }
+    timestamp resumes_at() const override { return recovery_.next_try(); }
     timestamp next_tick() const override {
         if constexpr (requires { op_.next_tick(); })
             if (!ended_) return op_.next_tick();
@@ -121,36 +129,82 @@ private:
         if constexpr (batch_operator<Op>) {
             return counting(records, [&] { return op_.process(records, out_); });
         } else {
-            return taking(records, [&](std::size_t i) { op_.on_record(records.take(i), records.time(i), out_); });
+            return taking(records, [&](in_type&& value, timestamp t) { op_.on_record(std::move(value), t, out_); });
         }
     }
 
-    /// Has each record from the cursor on taken by `take(index)`, as long as the outputs have room.
+    /// Has each record from the cursor on taken by `take(value, time)`, as long as the outputs have room.
     template <class In, class Take>
     progress taking(batch<In>& records, Take take) {
         return counting(records, [&] {
             for (std::size_t i = records.cursor(); i < records.size(); ++i) {
                 records.consume_until(i);
                 if (!all_ready()) return progress::blocked;
-                take(i);
+                if constexpr (std::is_copy_constructible_v<In>) {
+                    if (!recovery_.gives_up()) [[unlikely]] {
+                        take_copy(std::as_const(records).value(i), records.time(i), take);
+                        continue;
+                    }
+                }
+                take(records.take(i), records.time(i));
             }
             return progress::done;
         });
+    }
+    /// The record stays as it is, and what it made the operator emit is withdrawn if it fails.
+    template <class In, class Take>
+    void take_copy(const In& value, timestamp t, Take& take) {
+        const auto sizes = std::apply(
+            [&](auto&... side) { return std::array{out_.current().size(), side.current().size()...}; },
+            side_outs_);
+        try {
+            take(In(value), t);
+        } catch (...) {
+            out_.current().truncate(sizes[0]);
+            std::apply([&, i = std::size_t{1}](auto&... side) mutable { (side.current().truncate(sizes[i++]), ...); },
+                       side_outs_);
+            throw;
+        }
     }
 
     template <class In, class Process>
     progress counting(batch<In>& records, Process process) {
         const std::size_t before = records.remaining();
-        progress result = progress::done;
+        const progress result = recovery_.gives_up() ? placed(records, process) : recovering(records, process);
+        if (result == progress::done) records.consume_until(records.size());
+        count(before - records.remaining());
+        return result;
+    }
+    template <class In, class Process>
+    progress placed(batch<In>& records, Process& process) {
         try {
-            result = process();
+            return process();
         } catch (...) {
             detail::rethrow_with_place(context_.name, context_.subtask,
                                        records.empty() ? timestamp::min() : records.time(records.cursor()));
         }
-        if (result == progress::done) records.consume_until(records.size());
-        count(before - records.remaining());
-        return result;
+    }
+    /// Has a record that fails tried again or left out, as the policy says.
+    template <class In, class Process>
+    [[gnu::noinline]] progress recovering(batch<In>& records, Process& process) {
+        for (;;) {
+            if (recovery_.is_waiting() || !recovery_.ready()) return progress::blocked;
+            const std::size_t tried = records.cursor();
+            try {
+                const progress p = process();
+                if (p == progress::done || records.cursor() != tried) recovery_.succeeded();
+                return p;
+            } catch (...) {
+                const std::size_t i = records.cursor();
+                if (i == records.size()) throw;  // No record of this batch is to blame: nothing to leave out.
+                if (i != tried) recovery_.succeeded();
+                // Dead letters carry records of the first input.
+                const void* value = nullptr;
+                if constexpr (std::is_same_v<In, in_type>) value = &std::as_const(records).value(i);
+                if (recovery_.failed(value, records.time(i)) == recovery::verdict::wait) return progress::blocked;
+                records.consume_until(i + 1);
+            }
+        }
     }
 
     progress on_watermark(timestamp w) override {
@@ -199,6 +253,7 @@ private:
         }
         for (; step_ <= side_count; ++step_)
             if (!for_side(step_ - 1, [&](auto& side) { return f(side) == progress::done; })) return progress::blocked;
+        if (recovery_.dead_letters() && f(*recovery_.dead_letters()) == progress::blocked) return progress::blocked;
         step_ = 0;
         return progress::done;
     }
@@ -214,7 +269,8 @@ private:
     }
 
     bool all_ready() {
-        return out_.ready() && std::apply([](auto&... side) { return (side.ready() && ...); }, side_outs_);
+        return out_.ready() && std::apply([](auto&... side) { return (side.ready() && ...); }, side_outs_) &&
+               recovery_.ready();
     }
 
     void count(std::size_t in) {
@@ -226,6 +282,7 @@ private:
     Op op_;
     [[no_unique_address]] detail::second_input<Op> second_;
     operator_context context_;
+    recovery recovery_;
     discard<out_type> unused_;
     typename detail::outputs_of<sides>::discards unused_sides_;
     output<out_type> out_;

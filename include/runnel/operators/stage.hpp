@@ -25,6 +25,11 @@ public:
     virtual bool ticks() const { return false; }
     /// Does what is due by processing time; no other call is under way. Repeated while `blocked`, before any other.
     virtual progress tick(timestamp) { return progress::done; }
+    /// While it answers `blocked` of its own accord: when it can go on; `max` if something else is in its way.
+    virtual timestamp resumes_at() const { return timestamp::max(); }
+    /// What becomes of records whose processing fails. Before `connect`; the port behind the side outputs is then the
+    /// one for dead letters, if the policy has one.
+    virtual void set_policy(const failure_policy&) {}
     /// When `tick` is to be called next; `max`: the stage will say by `wake`, or never.
     virtual timestamp next_tick() const { return timestamp::max(); }
 };

@@ -70,7 +70,9 @@ struct node {
     /// Exactly one of the two is set. `wake` has the instance called again after it answered `blocked`.
     std::function<std::unique_ptr<source_stage_base>()> make_source;
     std::function<std::unique_ptr<stage>(std::function<void()> wake)> make_stage;
-    on_error bad_records = on_error::fail;  ///< For sources.
+    /// What becomes of records that cannot be decoded or processed. Its output for dead letters, if it has one, is the
+    /// last of `outputs`.
+    failure_policy on_failure;
 };
 
 /// Records of one output that go to one input.

@@ -26,7 +26,8 @@ template <class T>
 class sink_writer {
 public:
     virtual ~sink_writer() = default;
-    /// Takes records from the cursor on, in order; `blocked` when there is no room for now.
+    /// Takes records from the cursor on, in order; `blocked` when there is no room for now. When it throws, the records
+    /// before the cursor have been taken, and that at the cursor is to blame: it may come again, or be left out.
     virtual progress write(batch<T>& records) = 0;
     /// The input has run empty for now: make visible what is buffered.
     virtual progress flush() { return progress::done; }

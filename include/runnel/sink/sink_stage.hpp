@@ -16,10 +16,16 @@ public:
     sink_stage(std::shared_ptr<sink<T>> to, std::function<void()> wake) : to_(std::move(to)), wake_(std::move(wake)) {}
 
     receiver_base& input(std::size_t) override { return *this; }
-    std::size_t outputs() const override { return 0; }
-    void connect(std::size_t, receiver_base&, std::size_t) override {}
+    /// None but that for dead letters, at port 0.
+    std::size_t outputs() const override { return recovery_.dead_letters() ? 1 : 0; }
+    void set_policy(const failure_policy& policy) override { recovery_.set(policy); }
+    void connect(std::size_t, receiver_base& next, std::size_t batch_size) override {
+        recovery_.dead_letters()->connect(next, batch_size);
+    }
+    timestamp resumes_at() const override { return recovery_.next_try(); }
     void open(const operator_context& context) override {
         context_ = context;
+        recovery_.open({context.name, context.subtask, context.clock, context.metrics, context.report});
         guarded(timestamp::min(), [&] {
             writer_ = to_->open({context.subtask, context.parallelism, wake_, context.clock});
             return progress::done;
@@ -31,30 +37,63 @@ public:
 private:
     progress on_batch(batch<T>& records) override {
         const std::size_t before = records.remaining();
-        progress p;
-        try {
-            p = writer_->write(records);
-        } catch (...) {
-            detail::rethrow_with_place(context_.name, context_.subtask,
-                                       records.empty() ? timestamp::min() : records.time(records.cursor()));
-        }
+        const progress p = write(records);
         if (p == progress::done) records.consume_until(records.size());
         if (context_.metrics) context_.metrics->records_in.add(before - records.remaining());
         return p;
     }
     progress on_watermark(timestamp w) override {
-        const progress p = guarded(w, [&] {
-            if (w == timestamp::max()) return writer_->finish();
-            writer_->on_watermark(w);
-            return progress::done;
-        });
-        if (p == progress::done && context_.metrics) context_.metrics->watermark.set(w.ns());
-        return p;
+        if (!told_) {
+            const progress p = guarded(w, [&] {
+                if (w == timestamp::max()) return writer_->finish();
+                writer_->on_watermark(w);
+                return progress::done;
+            });
+            if (p == progress::blocked) return p;
+            told_ = true;
+        }
+        if (to_dead_letters([&](dead_letter_port& d) { return d.forward_watermark(w); }) == progress::blocked)
+            return progress::blocked;
+        told_ = false;
+        if (context_.metrics) context_.metrics->watermark.set(w.ns());
+        return progress::done;
     }
-    progress on_activity(activity) override { return progress::done; }
-    progress on_barrier(checkpoint_id) override { return progress::done; }
+    progress on_activity(activity a) override {
+        return to_dead_letters([&](dead_letter_port& d) { return d.forward_activity(a); });
+    }
+    progress on_barrier(checkpoint_id id) override {
+        return to_dead_letters([&](dead_letter_port& d) { return d.forward_barrier(id); });
+    }
     progress flush() override {
-        return guarded(timestamp::min(), [&] { return writer_->flush(); });
+        if (guarded(timestamp::min(), [&] { return writer_->flush(); }) == progress::blocked) return progress::blocked;
+        return to_dead_letters([&](dead_letter_port& d) { return d.flush(); });
+    }
+
+    /// Has the records written, and those that fail tried again or left out, as the policy says.
+    progress write(batch<T>& records) {
+        for (;;) {
+            if (recovery_.is_waiting() || !recovery_.ready()) return progress::blocked;
+            const std::size_t tried = records.cursor();
+            try {
+                const progress p = writer_->write(records);
+                if (p == progress::done || records.cursor() != tried) recovery_.succeeded();
+                return p;
+            } catch (...) {
+                const std::size_t i = records.cursor();
+                if (recovery_.gives_up() || i == records.size())
+                    detail::rethrow_with_place(context_.name, context_.subtask,
+                                               i == records.size() ? timestamp::min() : records.time(i));
+                if (i != tried) recovery_.succeeded();
+                if (recovery_.failed(&std::as_const(records).value(i), records.time(i)) == recovery::verdict::wait)
+                    return progress::blocked;
+                records.consume_until(i + 1);
+            }
+        }
+    }
+
+    template <class F>
+    progress to_dead_letters(F f) {
+        return recovery_.dead_letters() ? f(*recovery_.dead_letters()) : progress::done;
     }
 
     template <class F>
@@ -69,7 +108,10 @@ private:
     std::shared_ptr<sink<T>> to_;
     std::function<void()> wake_;
     operator_context context_;
+    recovery recovery_;
     std::unique_ptr<sink_writer<T>> writer_;
+    /// The writer knows of the watermark that is on its way.
+    bool told_ = false;
 };
 
 }  // namespace runnel

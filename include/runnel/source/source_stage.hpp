@@ -10,6 +10,7 @@
 #include "runnel/codec/codec.hpp"
 #include "runnel/core/clock.hpp"
 #include "runnel/core/error.hpp"
+#include "runnel/core/failure.hpp"
 #include "runnel/core/metrics.hpp"
 #include "runnel/core/output.hpp"
 #include "runnel/core/watermark.hpp"
@@ -42,6 +43,8 @@ public:
     };
 
     virtual ~source_stage_base() = default;
+    /// What becomes of what cannot be used. Before `connect`; port 1 is then the one for dead letters, if there are any.
+    virtual void set_policy(const failure_policy& policy) = 0;
     virtual void connect(std::size_t port, receiver_base& next, std::size_t batch_size) = 0;
     virtual void open(const source_context& context) = 0;
     /// Opens the readers, after `open` and, if there is something to restore, `load`.
@@ -74,7 +77,11 @@ public:
     source_stage(std::shared_ptr<source<T>> from, Timing timing)
         : from_(std::move(from)), timing_(std::move(timing)), merger_(0) {}
 
-    void connect(std::size_t, receiver_base& next, std::size_t batch_size) override {
+    void set_policy(const failure_policy& policy) override {
+        if (policy.dead_letters) dead_letters_ = policy.dead_letters();
+    }
+    void connect(std::size_t port, receiver_base& next, std::size_t batch_size) override {
+        if (port == 1) return dead_letters_->connect(next, batch_size);
         next_ = static_cast<receiver<T>*>(&next);
         out_.connect(*next_, batch_size);
     }
@@ -82,6 +89,10 @@ public:
     void open(const source_context& context) override {
         context_ = context;
         reader_context_ = {context.wake, context.bad_record, context.clock};
+        if (dead_letters_)
+            reader_context_.bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
+                refuse(where, why, raw);
+            };
         std::vector<std::string> ids;
         guarded([&] { ids = from_->splits(); });
         for (std::size_t i = context.subtask; i < ids.size(); i += context.parallelism)
@@ -122,7 +133,9 @@ public:
 
     progress flush() override {
         const bool sent = complete() == progress::done && send_all() == progress::done;
-        return noting_blocked(sent ? out_.flush() : progress::blocked);
+        return noting_blocked(sent ? to_both([&] { return out_.flush(); },
+                                             [](dead_letter_port& d) { return d.flush(); })
+                                   : progress::blocked);
     }
     progress settle() override { return noting_blocked(complete()); }
     void drain() override { draining_ = true; }
@@ -211,6 +224,34 @@ private:
         }
     }
 
+    /// A record cannot be used: throws if the job is to fail, else has it counted and sent to the dead letters.
+    void refuse(std::string_view where, std::string_view why, std::string_view raw) {
+        context_.bad_record(where, why, raw);
+        const std::string bytes(raw);
+        failure_details details{std::string(why), context_.name, context_.subtask, std::string(where), {}};
+        details.time = timestamp::min();
+        // It has no time that is known; sent as one that is not late.
+        dead_letters_->take(raw.data() ? &bytes : nullptr, std::move(details), merger_.current() + duration(1));
+    }
+
+    /// Does one thing to the main output, then another to the one for dead letters, over as many calls as it takes.
+    template <class Main, class Dead>
+    progress to_both(Main main, Dead dead) {
+        if (!main_done_ && main() == progress::blocked) return progress::blocked;
+        main_done_ = true;
+        if (dead_letters_ && dead(*dead_letters_) == progress::blocked) return progress::blocked;
+        main_done_ = false;
+        return progress::done;
+    }
+    progress send_watermark(timestamp w) {
+        return to_both([&] { return next_->on_watermark(w); },
+                       [&](dead_letter_port& d) { return d.forward_watermark(w); });
+    }
+    progress send_activity(activity a) {
+        return to_both([&] { return next_->on_activity(a); },
+                       [&](dead_letter_port& d) { return d.forward_activity(a); });
+    }
+
     /// Time spent blocked by a slow consumer is not the splits' silence.
     progress noting_blocked(progress p) {
         if (!idles() || (p == progress::done && blocked_since_ == timestamp::max())) return p;
@@ -231,7 +272,7 @@ private:
         }
         if (end_ && !done_) {
             if (send_all() == progress::blocked) return progress::blocked;
-            if (next_->on_watermark(timestamp::max()) == progress::blocked) return progress::blocked;
+            if (send_watermark(timestamp::max()) == progress::blocked) return progress::blocked;
             done_ = true;
             for (split& s : splits_) s.close();
             update_metrics(timestamp::max());
@@ -244,18 +285,19 @@ private:
         sending_ = true;
         // Records of a split that woke and has ended since need it, too.
         if (idle_sent_ && (!merger_.is_idle() || !out_.current().empty())) {
-            if (next_->on_activity(activity::active) == progress::blocked) return progress::blocked;
+            if (send_activity(activity::active) == progress::blocked) return progress::blocked;
             idle_sent_ = false;
         }
         if (out_.send() == progress::blocked) return progress::blocked;
+        if (dead_letters_ && dead_letters_->send() == progress::blocked) return progress::blocked;
         if (Timing::enabled && rising_ == timestamp::min() && !merger_.is_finished()) rising_ = merger_.current();
         if (rising_ > forwarded_) {
-            if (next_->on_watermark(rising_) == progress::blocked) return progress::blocked;
+            if (send_watermark(rising_) == progress::blocked) return progress::blocked;
             forwarded_ = rising_;
         }
         rising_ = timestamp::min();
         if (merger_.is_idle() && !idle_sent_) {
-            if (next_->on_activity(activity::idle) == progress::blocked) return progress::blocked;
+            if (send_activity(activity::idle) == progress::blocked) return progress::blocked;
             idle_sent_ = true;
         }
         sending_ = false;
@@ -354,7 +396,7 @@ private:
                 const std::optional<timestamp> t = s.timing.time_of(std::as_const(b).value(k));
                 if (!t) [[unlikely]] {
                     guarded([&] {
-                        context_.bad_record(context_.name + " " + s.id, "the record has no event time", {});
+                        reader_context_.bad_record(context_.name + " " + s.id, "the record has no event time", {});
                     });
                     continue;
                 }
@@ -440,6 +482,9 @@ private:
     bool draining_ = false;
     bool end_ = false;
     bool done_ = false;
+    /// Null if there are none.
+    std::unique_ptr<dead_letter_port> dead_letters_;
+    bool main_done_ = false;
 };
 
 }  // namespace runnel

@@ -1,0 +1,297 @@
+// What becomes of records that cannot be decoded, processed or written: left out, sent to dead letters, tried again.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "runnel/connect/lines.hpp"
+#include "runnel/graph/pipeline.hpp"
+#include "runnel/sink/collect.hpp"
+#include "runnel/sink/for_each.hpp"
+#include "runnel/source/collection.hpp"
+#include "runnel/testing/graph_harness.hpp"
+#include "runnel/testing/sim_executor.hpp"
+#include "tests/core/temporary_folder.hpp"
+
+namespace {
+
+using namespace runnel;
+using namespace runnel::testing;
+using namespace std::chrono_literals;
+
+std::vector<int> numbers(int n) {
+    std::vector<int> all;
+    for (int i = 0; i < n; ++i) all.push_back(i);
+    return all;
+}
+
+int no_sevens(int i) {
+    if (i % 7 == 0) throw std::domain_error("seven");
+    return i;
+}
+
+const operator_status& find(const job_status& status, const std::string& name) {
+    return *std::find_if(status.operators.begin(), status.operators.end(),
+                         [&](const operator_status& o) { return o.name == name; });
+}
+
+}  // namespace
+
+TEST_CASE("a record at which a function throws is left out and counted, if the policy says so") {
+    for (std::size_t batch_size : {1, 3, 512}) {
+        std::vector<int> out;
+        pipeline p;
+        p.from(collection(numbers(100))).map(no_sevens).map([](int i) { return i * 2; }).named("double").on_error(
+            on_error::skip).to(collect(out));
+        job j = std::move(p).start({.batch_size = batch_size});
+        j.wait();
+        CHECK(out.size() == 85);
+        CHECK(std::none_of(out.begin(), out.end(), [](int i) { return i % 7 == 0; }));
+        CHECK(std::is_sorted(out.begin(), out.end()));
+        const operator_status o = find(j.status(), "map+double");
+        CHECK(o.skipped == 15);
+        CHECK(o.records_in == 100);
+        CHECK(j.status().bad_records.back().why == "seven");
+        CHECK(j.status().bad_records.back().where == "map");
+    }
+}
+
+TEST_CASE("dead letters carry the record, the error, the place and the time") {
+    std::vector<std::string> out;
+    std::vector<dead_letter<std::string>> letters;
+    std::vector<timed<std::string>> words{{"one", timestamp(1s)}, {"", timestamp(2s)}, {"three", timestamp(3s)}};
+    dead_letter_output<std::string> bad;
+    pipeline p;
+    p.from(timed_collection(words))
+        .event_time(monotonous())
+        .map([](std::string&& s) {
+            std::string taken = std::move(s);  // What the function does to its argument does not change the letter.
+            if (taken.empty()) std::throw_with_nested(std::invalid_argument("no word"));
+            if (taken == "three") throw 3;
+            return taken + "!";
+        })
+        .named("shout")
+        .on_error(bad)
+        .to(collect(out));
+    bad.stream().to(collect(letters));
+    std::move(p).start().wait();
+    CHECK(out == std::vector<std::string>{"one!"});
+    REQUIRE(letters.size() == 2);
+    CHECK(letters[0] == dead_letter<std::string>{"", {"no word", "shout", 0, "", timestamp(2s)}});
+    CHECK(letters[1].value == "three");
+    CHECK(letters[1].details.error == "an exception that is not a std::exception");
+    CHECK(letters[1].details.time == timestamp(3s));
+}
+
+TEST_CASE("what an operator emitted for a record that fails is withdrawn, from all its outputs") {
+    struct halving {
+        using input_type = std::string;
+        using output_type = char;
+        using side_types = std::tuple<int>;
+        void open(const operator_context&, output<int>& sizes) { side = &sizes; }
+        void on_record(std::string&& s, timestamp t, output<char>& out) {
+            side->emit(static_cast<int>(s.size()), t);
+            for (char c : s) {
+                if (c == '!') throw std::domain_error("loud");
+                out.emit(c, t);
+            }
+        }
+        output<int>* side = nullptr;
+    };
+    for (std::size_t batch_size : {1, 2, 512}) {
+        std::vector<char> letters, flat;
+        std::vector<int> sizes;
+        pipeline p;
+        auto words = p.from(collection<std::string>({"ab", "c!d", "", "!", "ef", "gh!"}));
+        auto [chars, side] = words.then(halving{});
+        chars.on_error(on_error::skip).to(collect(letters));
+        side.to(collect(sizes));
+        words
+            .flat_map([](const std::string& s) {
+                return s;
+            })
+            .map([](char c) { return c == '!' ? throw std::domain_error("loud") : c; })
+            .on_error(on_error::skip)
+            .to(collect(flat));
+        std::move(p).start({.batch_size = batch_size}).wait();
+        CHECK(std::string(letters.begin(), letters.end()) == "abef");
+        CHECK(sizes == std::vector<int>{2, 0, 2});
+        CHECK(std::string(flat.begin(), flat.end()) == "abef");
+    }
+}
+
+TEST_CASE("a failing record is tried again after the backoff, then after twice that, and the records behind it wait") {
+    manual_source<int> source;
+    collected<int> out;
+    std::vector<timestamp> tries;
+    int failures = 2;
+    pipeline p;
+    const runnel::clock* time = nullptr;
+    p.from(source)
+        .map([&](int i) {
+            if (i == 3) {
+                tries.push_back(time->now());
+                if (failures-- > 0) throw std::runtime_error("not now");
+            }
+            return i;
+        })
+        .retry(2, 10s)
+        .to(out);
+    graph_harness h(std::move(p));
+    time = &h.clock();
+    for (int i : {1, 2, 3, 4}) source.push(i);
+    h.run_until_idle();
+    h.advance(29s);
+    CHECK(tries == std::vector<timestamp>{timestamp(0s), timestamp(10s)});
+    source.push(5);
+    h.run_until_idle();
+    h.advance(1s);
+    CHECK(tries.back() == timestamp(30s));
+    CHECK(out.values() == std::vector<int>{1, 2, 3, 4, 5});
+    failures = 3;  // One more than is put up with.
+    source.push(3);
+    CHECK_THROWS_AS(h.advance(60s), job_error);
+    CHECK(tries.size() == 6);
+}
+
+TEST_CASE("after the last try a record is left out, if the policy says so; each record has tries of its own") {
+    std::map<int, int> tries;
+    std::vector<int> out;
+    pipeline p;
+    p.from(collection(numbers(10)))
+        .filter([&](int i) {
+            ++tries[i];
+            if (i == 2 || i == 3 || (i == 8 && tries[i] < 4)) throw std::runtime_error("no");
+            return true;
+        })
+        .retry(3, 1s)
+        .on_error(on_error::skip)
+        .to(collect(out));
+    sim_executor simulated(1);
+    std::move(p).start({.batch_size = 4, .executor = &simulated, .clock = &simulated.clock()}).wait();
+    CHECK(out == std::vector<int>{0, 1, 4, 5, 6, 7, 8, 9});
+    CHECK(tries[2] == 4);
+    CHECK(tries[3] == 4);
+    CHECK(tries[8] == 4);
+    CHECK(tries[9] == 1);
+    CHECK(simulated.clock().now() >= timestamp(21s));
+}
+
+TEST_CASE("a sink's failing writes are tried again, and what cannot be written becomes a dead letter") {
+    std::vector<int> written;
+    std::vector<dead_letter<int>> letters;
+    dead_letter_output<int> bad;
+    std::map<int, int> tries;
+    pipeline p;
+    p.from(collection(numbers(20)))
+        .to(for_each([&](int i) {
+            ++tries[i];
+            if (i == 5 || (i == 6 && tries[i] < 2)) throw std::runtime_error("full");
+            written.push_back(i);
+        }))
+        .named("disk")
+        .retry(2, 1s)
+        .on_error(bad);
+    bad.stream().to(collect(letters));
+    sim_executor simulated(1);
+    job j = std::move(p).start({.executor = &simulated, .clock = &simulated.clock()});
+    j.wait();
+    CHECK(written.size() == 19);
+    CHECK(tries[5] == 3);
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].value == 5);
+    CHECK(letters[0].details.error == "full");
+    CHECK(letters[0].details.operator_name == "disk");
+    CHECK(find(j.status(), "disk").skipped == 1);
+}
+
+TEST_CASE("dead letters of a source are the bytes as they came, with file, line and cause") {
+    test::temporary_folder folder;
+    const std::string path = folder.write("numbers.txt", "1\nx\n3\n");
+    std::vector<int> out;
+    std::vector<dead_letter<std::string>> letters;
+    dead_letter_output<std::string> bad;
+    pipeline p;
+    p.from(parsed_lines<int>(path,
+                             [](std::string_view line) -> std::optional<int> {
+                                 if (line == "x") throw decode_error("not a number");
+                                 return line[0] - '0';
+                             }))
+        .on_error(bad)
+        .to(collect(out));
+    bad.stream().to(collect(letters));
+    std::move(p).start({.parallelism = 2}).wait();
+    CHECK(out == std::vector<int>{1, 3});
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].value == "x");
+    CHECK(letters[0].details.error == "not a number");
+    CHECK(letters[0].details.where == path + ":2 byte 2");
+}
+
+TEST_CASE("failures do not change what becomes of the other records, whatever batches, parallelism and order of runs") {
+    // Every letter is there once, every other record too, in order per key.
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        CAPTURE(seed);
+        const std::size_t parallelism = 1 + seed % 3;
+        const std::size_t batch_size = std::vector<std::size_t>{1, 2, 7, 64}[seed % 4];
+        collected<int> out;
+        collected<dead_letter<int>> letters;
+        dead_letter_output<int> bad;
+        auto tried = std::make_shared<std::map<int, int>>();
+        pipeline p;
+        p.from(collection(numbers(300), parallelism))
+            .key_by([](int i) { return i % 5; })
+            .reduce([](int, int next) { return next; })
+            .map([tried](int i) {
+                if (i % 7 == 0) throw std::domain_error("seven");
+                if (i % 11 == 0 && ++(*tried)[i] < 3) throw std::domain_error("eleven");
+                return i;
+            })
+            .retry(2, 1ms)
+            .on_error(bad)
+            .to(out);
+        bad.stream().to(letters);
+        sim_executor simulated(seed);
+        std::move(p)
+            .start({.parallelism = parallelism,
+                    .batch_size = batch_size,
+                    .channel_capacity = 1 + seed % 2,
+                    .executor = &simulated,
+                    .clock = &simulated.clock()})
+            .wait();
+        std::vector<int> got = out.values(), lost;
+        for (const auto& letter : letters.values()) lost.push_back(*letter.value);
+        std::map<int, std::vector<int>> by_key;
+        for (int i : got) by_key[i % 5].push_back(i);
+        if (parallelism == 1)
+            for (const auto& [key, values] : by_key) CHECK(std::is_sorted(values.begin(), values.end()));
+        CHECK(lost.size() == 43);
+        CHECK(std::all_of(lost.begin(), lost.end(), [](int i) { return i % 7 == 0; }));
+        got.insert(got.end(), lost.begin(), lost.end());
+        std::sort(got.begin(), got.end());
+        CHECK(got == numbers(300));
+    }
+}
+
+TEST_CASE("policies that cannot work are problems of the graph") {
+    pipeline p;
+    std::vector<std::unique_ptr<int>> none;
+    dead_letter_output<int> unused, wrong;
+    CHECK_THROWS_AS((void)unused.stream(), graph_error);
+    auto s = p.from(collection(numbers(1)));
+    CHECK_THROWS_AS(s.map([](int i) { return std::to_string(i); }).on_error(dead_letter_output<std::string>()), graph_error);
+    s.map([](int i) { return i; }).on_error(unused).to(for_each([](int) {}));
+    CHECK_THROWS_AS(s.map([](int i) { return i; }).on_error(unused), graph_error);
+    s.map([](int i) { return std::make_unique<int>(i); }).filter([](const auto& x) { return *x > 0; }).to(
+        for_each([](const auto&) {})).retry(1, 1s);
+    const std::vector<std::string> problems = p.validate();
+    auto has = [&](const std::string& text) {
+        return std::any_of(problems.begin(), problems.end(),
+                           [&](const std::string& q) { return q.find(text) != std::string::npos; });
+    };
+    CHECK(has("its dead letters go nowhere"));
+    CHECK(has("cannot be copied"));
+}
