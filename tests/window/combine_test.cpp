@@ -4,6 +4,7 @@
 
 #include "aggregate_grouping.hpp"
 #include "runnel/window/count.hpp"
+#include "runnel/window/first_last.hpp"
 #include "runnel/window/mean.hpp"
 #include "runnel/window/min_max.hpp"
 #include "runnel/window/sum.hpp"
@@ -43,6 +44,15 @@ TEST_CASE("combine takes own aggregates, with their own create, and other combin
     CHECK(test::in_one(agg, std::vector<int>{2, 3}) == std::tuple(std::tuple(6), 6, 2u));
     static_assert(!detail::creates_default<decltype(agg)>);
     static_assert(detail::creates_default<bound_aggregate<int, decltype(combine(count(), sum()))>>);
+}
+
+TEST_CASE("a combination hands on the time if one of its aggregates wants it, and only then") {
+    const auto agg = bind_aggregate<int>(combine(count(), combine(sum(), first()), last()));
+    const std::vector<timed<int>> records{{7, timestamp(2)}, {8, timestamp(3)}, {9, timestamp(1)}};
+    CHECK(test::in_one(agg, records) == std::tuple(3u, std::tuple(24, 9), 8));
+    static_assert(adds_timed_records<decltype(agg), int> && !adds_records<decltype(agg), int>);
+    using untimed = bound_aggregate<int, decltype(combine(count(), sum()))>;
+    static_assert(adds_records<untimed, int> && !adds_timed_records<untimed, int>);
 }
 
 TEST_CASE("a combined accumulator of trivial ones is trivial and as small as they are") {

@@ -8,12 +8,17 @@
 #include <string>
 
 #include "runnel/codec/binary.hpp"
+#include "runnel/window/best_by.hpp"
+#include "runnel/window/collect.hpp"
 #include "runnel/window/combine.hpp"
 #include "runnel/window/count.hpp"
+#include "runnel/window/distinct_count.hpp"
+#include "runnel/window/first_last.hpp"
 #include "runnel/window/mean.hpp"
 #include "runnel/window/min_max.hpp"
 #include "runnel/window/sum.hpp"
 #include "runnel/window/top.hpp"
+#include "runnel/window/variance.hpp"
 #include "runnel/window/window_operator.hpp"
 
 using namespace runnel;
@@ -28,6 +33,22 @@ struct click {
     friend bool operator==(const click&, const click&) = default;
     friend std::ostream& operator<<(std::ostream& out, const click& c) { return out << c.user << ':' << c.weight; }
 };
+
+}  // namespace
+
+template <>
+struct runnel::codec<click> {
+    static void encode(const click& c, std::string& out) {
+        codec<std::int64_t>::encode(c.user, out);
+        codec<int>::encode(c.weight, out);
+    }
+    static click decode(byte_reader& in) {
+        const auto user = codec<std::int64_t>::decode(in);
+        return {user, codec<int>::decode(in)};
+    }
+};
+
+namespace {
 
 /// Stands for a place for late records.
 struct somewhere {};
@@ -95,10 +116,20 @@ TEST_CASE("sessions give the same in every way: results per key in order, late r
     check_all_kinds_of_lateness(session(1500ms));
 }
 
-TEST_CASE("aggregates with larger states give the same in every way") {
-    const auto aggregate =
-        combine(top(3, &click::weight), min(&click::weight), max(&click::weight), mean(&click::weight));
+template <class Agg>
+void check_in_all_windows(const Agg& aggregate) {
     check_in_all_ways(user_of, tumbling(2s).lateness(1s), aggregate);
     check_in_all_ways(user_of, sliding(2s, 500ms).lateness(1s), aggregate);
     check_in_all_ways(name_of, session(500ms).lateness(1s), aggregate);
+}
+
+TEST_CASE("aggregates with larger states give the same in every way") {
+    check_in_all_windows(combine(top(3, &click::weight), bottom(3, &click::weight), min(&click::weight),
+                                 max(&click::weight), mean(&click::weight), population_variance(&click::weight)));
+    check_in_all_windows(combine(sum(&click::weight).saturating(), distinct_count(&click::weight)));
+}
+
+TEST_CASE("aggregates that go by time and pick records give the same in every way") {
+    check_in_all_windows(combine(first(), last(), min_by(&click::weight), max_by(&click::weight)));
+    check_in_all_windows(collect(&click::weight));
 }

@@ -50,6 +50,23 @@ TEST_CASE("an integer sum that leaves its range throws and says so, from add and
     CHECK_THROWS_AS(agg.merge(a, 1), std::overflow_error);
 }
 
+TEST_CASE("a saturating sum stops at the limits of 64 bits, and only where it ends counts") {
+    const auto max = std::numeric_limits<std::int64_t>::max(), min = std::numeric_limits<std::int64_t>::min();
+    auto total = [](std::vector<std::int64_t> values) {
+        return test::in_one(bind_aggregate<std::int64_t>(sum().saturating()), values);
+    };
+    CHECK(total({1, -3}) == -2);
+    CHECK(total({max, 1}) == max);
+    CHECK(total({max, max, min, 1}) == max);
+    CHECK(total({max, 1, -2}) == max - 1);
+    CHECK(total({min, -1, -1}) == min);
+    CHECK(test::in_one(bind_aggregate<std::uint64_t>(sum().saturating()), std::vector<std::uint64_t>{~0ull, 5}) ==
+          ~0ull);
+    CHECK(test::in_one(bind_aggregate<trade>(sum(&trade::amount).saturating()), std::vector<trade>{{3, 0}}) == 3);
+    test::check_grouping(bind_aggregate<std::int64_t>(sum().saturating()),
+                         [](auto& random) { return static_cast<std::int64_t>(random()); });
+}
+
 TEST_CASE("integer sums are the same in any grouping and order") {
     test::check_grouping(bind_aggregate<std::int64_t>(sum()),
                          [](auto& random) { return static_cast<std::int64_t>(random() >> 8) - (1ll << 54); });

@@ -35,6 +35,17 @@ TEST_CASE("a tuple carries more of the record, and says which of equal numbers w
     CHECK(test::in_one(agg, std::vector<bid>{{7, "c"}, {7, "b"}, {7, "a"}}) == entries{{7, "c"}, {7, "b"}});
 }
 
+TEST_CASE("bottom gives the n smallest values in ascending order, equal ones each, NaN last") {
+    CHECK(test::in_one(bind_aggregate<int>(bottom(3)), std::vector<int>{5, 1, 9, 1, 3}) == std::vector<int>{1, 1, 3});
+    CHECK(test::in_one(bind_aggregate<int>(bottom(3)), std::vector<int>{2}) == std::vector<int>{2});
+    CHECK(test::in_one(bind_aggregate<bid>(bottom(1, &bid::price)), std::vector<bid>{{2, "a"}, {1, "b"}}) ==
+          std::vector<int>{1});
+    const auto got = test::in_one(bind_aggregate<double>(bottom(2)), std::vector<double>{NAN, 1, NAN});
+    REQUIRE(got.size() == 2);
+    CHECK(got[0] == 1);
+    CHECK(std::isnan(got[1]));
+}
+
 TEST_CASE("NaN comes last in top") {
     const auto got = test::in_one(bind_aggregate<double>(top(3)), std::vector<double>{NAN, 1, NAN, 2});
     REQUIRE(got.size() == 3);
@@ -43,6 +54,8 @@ TEST_CASE("NaN comes last in top") {
     CHECK(std::isnan(got[2]));
 }
 
-TEST_CASE("top is the same in any grouping and order") {
+TEST_CASE("top and bottom are the same in any grouping and order") {
+    test::check_grouping(bind_aggregate<int>(bottom(4)),
+                         [](auto& random) { return static_cast<int>(random() % 20); });
     test::check_grouping(bind_aggregate<int>(top(4)), [](auto& random) { return static_cast<int>(random() % 20); });
 }

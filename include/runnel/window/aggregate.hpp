@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "runnel/core/timestamp.hpp"
+
 namespace runnel {
 
 /// The state that an aggregate keeps per key and slice of time.
@@ -16,18 +18,37 @@ template <class Agg>
 using result_of = std::remove_cvref_t<decltype(std::declval<const Agg&>().result(
     std::declval<const accumulator_of<Agg>&>()))>;
 
+/// An aggregate that takes records of type T without their times.
+template <class Agg, class T>
+concept adds_records =
+    requires(const Agg& agg, accumulator_of<Agg>& a, const T& record) { agg.add(a, record); };
+
+/// An aggregate that takes records of type T together with their times.
+template <class Agg, class T>
+concept adds_timed_records =
+    requires(const Agg& agg, accumulator_of<Agg>& a, const T& record, timestamp t) { agg.add(a, record, t); };
+
+/// Takes one record of time t into an accumulator, whichever kind of `add` the aggregate has.
+template <class Agg, class A, class T>
+void add_record(const Agg& agg, A& a, const T& record, [[maybe_unused]] timestamp t) {
+    if constexpr (adds_timed_records<Agg, T>)
+        agg.add(a, record, t);
+    else
+        agg.add(a, record);
+}
+
 /// An aggregate of records of type T: with an accumulator type A of its own choice,
 ///   A create() const;                     an empty one
-///   void add(A&, const T&) const;         takes in one record
+///   void add(A&, const T&) const;         takes in one record; or, if it wants to know the record's time,
+///   void add(A&, const T&, timestamp) const;
 ///   void merge(A&, const A&) const;       takes in another accumulator, whose records lie later in time
 ///   R result(const A&) const;             the finished value; the accumulator stays as it is
 /// `merge` is associative: accumulators of single records, merged in any grouping, give what adding one record
 /// after the other gives. A is default-initialisable and copyable, and has a codec if it is to be saved.
 /// An aggregate whose `create()` gives `A{}` may say so by `static constexpr bool creates_default = true`.
 template <class Agg, class T>
-concept aggregate_for = requires(const Agg& agg, const T& record, accumulator_of<Agg>& a,
-                                 const accumulator_of<Agg>& b) {
-    agg.add(a, record);
+concept aggregate_for = requires(const Agg& agg, accumulator_of<Agg>& a, const accumulator_of<Agg>& b) {
+    requires adds_records<Agg, T> || adds_timed_records<Agg, T>;
     agg.merge(a, b);
     agg.result(b);
     requires std::default_initializable<accumulator_of<Agg>> && std::copyable<accumulator_of<Agg>>;
@@ -44,8 +65,9 @@ auto bind_aggregate(const Recipe& recipe) {
         return recipe.template bind<T>();
     } else {
         static_assert(aggregate_for<Recipe, T>,
-                      "an aggregate has create() -> A, add(A&, const T&), merge(A&, const A&) and result(const A&), "
-                      "all const, where T is the stream's record type; A is default-initialisable and copyable");
+                      "an aggregate has create() -> A, add(A&, const T&) or add(A&, const T&, timestamp), "
+                      "merge(A&, const A&) and result(const A&), all const, where T is the stream's record type; A is "
+                      "default-initialisable and copyable");
         return recipe;
     }
 }

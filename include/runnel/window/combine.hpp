@@ -52,9 +52,14 @@ public:
     explicit combined_aggregate(Aggs... aggregates) : aggregates_(std::move(aggregates)...) {}
     state create() const { return create_from<0>(); }
     template <class T>
-        requires(aggregate_for<Aggs, T> && ...)
+        requires(adds_records<Aggs, T> && ...)
     void add(state& all, const T& record) const {
         each([&](const auto& agg, auto& a) { agg.add(a, record); }, all);
+    }
+    template <class T>
+        requires(aggregate_for<Aggs, T> && ...) && (adds_timed_records<Aggs, T> || ...)
+    void add(state& all, const T& record, timestamp t) const {
+        each([&](const auto& agg, auto& a) { add_record(agg, a, record, t); }, all);
     }
     void merge(state& all, const state& other) const {
         each([&](const auto& agg, auto& a, const auto& b) { agg.merge(a, b); }, all, other);

@@ -23,6 +23,18 @@ struct field_less {
     }
 };
 
+/// Whether one value comes before another when the greatest, or the least, comes first; NaN comes last.
+template <bool Greatest>
+struct best_first {
+    template <class V>
+    bool operator()(const V& a, const V& b) const {
+        if constexpr (std::is_floating_point_v<V>) {
+            if (std::isnan(a) || std::isnan(b)) return std::isnan(b) && !std::isnan(a);
+        }
+        return Greatest ? field_less()(b, a) : field_less()(a, b);
+    }
+};
+
 /// The better of the values seen, if any was. A wrapper of its own, so that its codec is at hand.
 template <class V>
 struct best_state {
@@ -63,15 +75,9 @@ public:
     value_type result(const state& best) const { return *best.value; }
 
 private:
-    static bool better(const value_type& a, const value_type& b) {
-        if constexpr (std::is_floating_point_v<value_type>) {
-            if (std::isnan(a) || std::isnan(b)) return std::isnan(b) && !std::isnan(a);
-        }
-        return Greatest ? detail::field_less()(b, a) : detail::field_less()(a, b);
-    }
     template <class V>
     static void take(state& best, V&& value) {
-        if (!best.value || better(value, *best.value)) best.value = std::forward<V>(value);
+        if (!best.value || detail::best_first<Greatest>()(value, *best.value)) best.value = std::forward<V>(value);
     }
     [[no_unique_address]] F field_;
 };

@@ -190,10 +190,10 @@ private:
                     if (!e.sessions.empty() && newest.start <= t && t <= newest.end) [[likely]] {
                         // It has not fired, or t would lie behind its end: so the key is scheduled early enough.
                         newest.end = std::max(newest.end, t + gap_);
-                        agg_.add(newest.value, records[i]);
+                        add_record(agg_, newest.value, records[i], t);
                     } else {
                         session& s = e.sessions.join({t, t + gap_}, agg_);
-                        agg_.add(s.value, records[i]);
+                        add_record(agg_, s.value, records[i], t);
                         schedule(key_(records[i]), e, detail::session_due_at(s.end));
                     }
                 });
@@ -222,7 +222,7 @@ private:
             if (!out.ready()) return progress::blocked;
             if (!e) e = &keys_.get_or_create(key, hash);
             session& s = e->sessions.join(opened, agg_);
-            agg_.add(s.value, record);
+            add_record(agg_, s.value, record, in.time(i));
             const bool complete = detail::session_due_at(s.end) <= w;
             if (complete) emit(key, s, out);
             schedule(key, *e, complete ? detail::session_cleared_at(s.end, lateness_) : detail::session_due_at(s.end));

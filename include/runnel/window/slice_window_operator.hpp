@@ -165,10 +165,10 @@ private:
         return end;
     }
 
-    static void add(const Agg& agg, accumulator& a, bool created, const T& record) {
+    static void add(const Agg& agg, accumulator& a, bool created, const T& record, timestamp t) {
         if constexpr (!detail::creates_default<Agg>)
             if (created) a = agg.create();
-        agg.add(a, record);
+        add_record(agg, a, record, t);
     }
 
     /// Puts the records from the cursor to `end` into their slice.
@@ -210,6 +210,7 @@ private:
     template <class Index>
     void add_all(slice& into, batch<T>& in, std::size_t n, Index index) {
         const T* records = in.values();
+        const timestamp* times = in.times();
         std::size_t at = 0;
         try {
             // Small functions go along by value: what is only pointed to would be loaded again for every record.
@@ -219,8 +220,9 @@ private:
                     at = i;
                     return (*key)(records[index(i)]);
                 },
-                [records, index, agg = detail::by_value_if_small(agg_)](accumulator& a, std::size_t i, bool created) {
-                    add(*agg, a, created, records[index(i)]);
+                [records, times, index, agg = detail::by_value_if_small(agg_)](accumulator& a, std::size_t i,
+                                                                               bool created) {
+                    add(*agg, a, created, records[index(i)], times[index(i)]);
                 });
         } catch (...) {
             in.consume_until(index(at));  // names the record in hand
@@ -245,7 +247,7 @@ private:
             const std::uint64_t hash = into->keys.hash(key);
             bool created;
             accumulator& a = into->keys.get_or_create(key, hash, &created);
-            add(agg_, a, created, record);
+            add(agg_, a, created, record, in.time(i));
             if constexpr (overlapping) contents_.touched(key, hash, span, grid_);
             if (span.first_due <= w) fire_again(key, hash, a, in.time(i), w, out);
         }

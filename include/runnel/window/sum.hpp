@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <type_traits>
 
@@ -91,6 +92,28 @@ private:
 
 }  // namespace detail
 
+namespace detail {
+
+/// A sum of 64-bit integers that can't overflow.
+struct wide_sum {
+    __extension__ using wide = __int128;
+    wide value = 0;
+};
+
+}  // namespace detail
+
+template <>
+struct codec<detail::wide_sum> {
+    static void encode(const detail::wide_sum& s, std::string& out) {
+        codec<std::uint64_t>::encode(static_cast<std::uint64_t>(s.value), out);
+        codec<std::int64_t>::encode(static_cast<std::int64_t>(s.value >> 64), out);
+    }
+    static detail::wide_sum decode(byte_reader& in) {
+        const auto low = codec<std::uint64_t>::decode(in);
+        return {detail::wide_sum::wide(codec<std::int64_t>::decode(in)) * (detail::wide_sum::wide(1) << 64) + low};
+    }
+};
+
 /// Sum of a field of records of type T; see `sum`.
 template <class T, class F>
 class sum_aggregate {
@@ -108,6 +131,38 @@ private:
     [[no_unique_address]] F field_;
 };
 
+/// Sum of an integer field of records of type T that stops at the limits of 64 bits; see `sum_recipe::saturating`.
+template <class T, class F>
+class saturating_sum_aggregate {
+    static_assert(std::is_integral_v<detail::field_of<F, T>>, "saturating is for sums of integers: leave it out");
+    using number = typename detail::sum_of<detail::field_of<F, T>>::number;
+    using limits = std::numeric_limits<number>;
+
+public:
+    static constexpr bool creates_default = true;
+    explicit saturating_sum_aggregate(F field) : field_(std::move(field)) {}
+    detail::wide_sum create() const noexcept { return {}; }
+    void add(detail::wide_sum& s, const T& record) const { s.value += std::invoke(field_, record); }
+    void merge(detail::wide_sum& s, const detail::wide_sum& other) const noexcept { s.value += other.value; }
+    number result(const detail::wide_sum& s) const noexcept {
+        if (s.value < limits::min()) return limits::min();
+        return s.value > limits::max() ? limits::max() : static_cast<number>(s.value);
+    }
+
+private:
+    [[no_unique_address]] F field_;
+};
+
+template <class F>
+struct saturating_sum_recipe {
+    template <class T>
+        requires detail::field_function<F, T>
+    saturating_sum_aggregate<T, F> bind() const {
+        return saturating_sum_aggregate<T, F>(field);
+    }
+    [[no_unique_address]] F field;
+};
+
 template <class F>
 struct sum_recipe {
     template <class T>
@@ -115,12 +170,16 @@ struct sum_recipe {
     sum_aggregate<T, F> bind() const {
         return sum_aggregate<T, F>(field);
     }
+    /// Gives the limit that it passed where the sum of integers leaves the range of 64 bits: no error. The sum is kept
+    /// in 128 bits, so only where it ends counts, not what it passed through; in any order the result is the same.
+    constexpr saturating_sum_recipe<F> saturating() const { return {field}; }
     [[no_unique_address]] F field;
 };
 
 /// Sums up `field` (a member pointer or function of the record), or the records themselves if they are numbers.
 /// The result is a std::int64_t, std::uint64_t or double.
-/// Errors: std::overflow_error, from whichever addition leaves the range of 64 bits; an integer sum never wraps.
+/// Errors: std::overflow_error, from whichever addition leaves the range of 64 bits; an integer sum never wraps. Which
+/// addition that is depends on the order of the records; `sum(f).saturating()` never throws.
 template <class F = detail::whole_record>
 constexpr sum_recipe<F> sum(F field = {}) {
     return {std::move(field)};

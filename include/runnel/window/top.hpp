@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <vector>
 
@@ -12,7 +11,7 @@ namespace runnel {
 
 namespace detail {
 
-/// The largest values so far, in descending order.
+/// The best values so far, the best one first.
 template <class V>
 struct top_state {
     std::vector<V> values;
@@ -29,12 +28,12 @@ struct codec<detail::top_state<V>> {
     static detail::top_state<V> decode(byte_reader& in) { return {codec<std::vector<V>>::decode(in)}; }
 };
 
-/// The n largest values of a field of records of type T; see `top`.
-template <class T, class F>
+/// The n largest or smallest values of a field of records of type T; see `top` and `bottom`.
+template <class T, class F, bool Greatest>
 class top_aggregate {
     using value_type = detail::field_of<F, T>;
     using state = detail::top_state<value_type>;
-    static_assert(detail::ordered_field<value_type>, "top wants a field that can be compared by <");
+    static_assert(detail::ordered_field<value_type>, "top and bottom want a field that can be compared by <");
 
 public:
     static constexpr bool creates_default = true;
@@ -48,12 +47,7 @@ public:
     std::vector<value_type> result(const state& top) const { return top.values; }
 
 private:
-    static bool before(const value_type& a, const value_type& b) {
-        if constexpr (std::is_floating_point_v<value_type>) {
-            if (std::isnan(a) || std::isnan(b)) return std::isnan(b) && !std::isnan(a);
-        }
-        return detail::field_less()(b, a);
-    }
+    static constexpr detail::best_first<Greatest> before{};
     template <class V>
     bool take(std::vector<value_type>& top, V&& value) const {
         if (top.size() >= n_) {
@@ -69,12 +63,12 @@ private:
     [[no_unique_address]] F field_;
 };
 
-template <class F>
+template <class F, bool Greatest>
 struct top_recipe {
     template <class T>
         requires detail::field_function<F, T>
-    top_aggregate<T, F> bind() const {
-        return top_aggregate<T, F>(n, field);
+    top_aggregate<T, F, Greatest> bind() const {
+        return top_aggregate<T, F, Greatest>(n, field);
     }
     std::size_t n;
     [[no_unique_address]] F field;
@@ -88,7 +82,14 @@ struct top_recipe {
 /// `top(3, [](const bid& b) { return std::tuple(b.price, b.auction); })`.
 /// Complexity: O(log n) comparisons and O(n) moves for a record that enters, one comparison for one that doesn't.
 template <class F = detail::whole_record>
-constexpr top_recipe<F> top(std::size_t n, F field = {}) {
+constexpr top_recipe<F, true> top(std::size_t n, F field = {}) {
+    return {n, std::move(field)};
+}
+
+/// The `n` smallest values of `field` (a member pointer or function of the record), or of the records themselves:
+/// a std::vector in ascending order; equal values count each; NaN comes last. Else as `top`.
+template <class F = detail::whole_record>
+constexpr top_recipe<F, false> bottom(std::size_t n, F field = {}) {
     return {n, std::move(field)};
 }
 
