@@ -8,6 +8,9 @@
 
 #include "aggregate_grouping.hpp"
 #include "drive.hpp"
+#include "runnel/window/approx_counts.hpp"
+#include "runnel/window/approx_distinct.hpp"
+#include "runnel/window/approx_quantile.hpp"
 #include "runnel/window/best_by.hpp"
 #include "runnel/window/collect.hpp"
 #include "runnel/window/combine.hpp"
@@ -114,4 +117,10 @@ TEST_CASE("exact aggregates of slices are those of the records") {
 TEST_CASE("the variance of slices is that of the records, but for rounding") {
     check_slices_of_all_windows(population_variance(few),
                                 [](double a, double b) { return std::fabs(a - b) <= 1e-13 * (a + b); });
+}
+
+TEST_CASE("sketches of slices are those of the records") {
+    check_slices_of_all_windows(combine(approx_distinct(few), approx_distinct(few, 4),
+                                        approx_counts(few, {.epsilon = 0.4, .delta = 0.2}),
+                                        approx_quantiles({0, 0.3, 1}, few)));
 }

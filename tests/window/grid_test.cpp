@@ -8,6 +8,9 @@
 #include <string>
 
 #include "runnel/codec/binary.hpp"
+#include "runnel/window/approx_counts.hpp"
+#include "runnel/window/approx_distinct.hpp"
+#include "runnel/window/approx_quantile.hpp"
 #include "runnel/window/best_by.hpp"
 #include "runnel/window/collect.hpp"
 #include "runnel/window/combine.hpp"
@@ -132,4 +135,9 @@ TEST_CASE("aggregates with larger states give the same in every way") {
 TEST_CASE("aggregates that go by time and pick records give the same in every way") {
     check_in_all_windows(combine(first(), last(), min_by(&click::weight), max_by(&click::weight)));
     check_in_all_windows(collect(&click::weight));
+}
+
+TEST_CASE("sketches give the same in every way") {
+    check_in_all_windows(combine(approx_distinct(&click::weight, 5), approx_quantiles({0.1, 0.5}, &click::weight)));
+    check_in_all_windows(approx_counts(&click::weight, {.epsilon = 0.3, .delta = 0.1}));
 }
