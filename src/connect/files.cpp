@@ -29,15 +29,19 @@ private:
 
 byte_input::byte_input(const std::string& path) : origin_(std::make_shared<file_input>(path)) {}
 
-void file_input::check() { files_->open(path_, open_mode::read); }
+std::vector<std::string> file_input::parts() {
+    files_->open(path_, open_mode::read);
+    return byte_origin::parts();
+}
 
-std::unique_ptr<byte_stream> file_input::open(std::uint64_t offset, std::function<void()>) {
+std::unique_ptr<byte_stream> file_input::open(const byte_place& from, const reader_context&) {
     auto opened = files_->open(path_, open_mode::read);
-    if (offset != 0 && opened->size() < offset)
-        throw io_error("cannot go on reading \"" + path_ + "\" at byte " + std::to_string(offset) + ": it has only " +
-                           std::to_string(opened->size()) + " bytes, so it is not the file that was read before",
+    if (from.offset != 0 && opened->size() < from.offset)
+        throw io_error("cannot go on reading \"" + path_ + "\" at byte " + std::to_string(from.offset) +
+                           ": it has only " + std::to_string(opened->size()) +
+                           " bytes, so it is not the file that was read before",
                        0);
-    return std::make_unique<file_stream>(std::move(opened), offset);
+    return std::make_unique<file_stream>(std::move(opened), from.offset);
 }
 
 }  // namespace runnel

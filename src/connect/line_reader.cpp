@@ -75,7 +75,7 @@ line_reader::event line_reader::refill(std::string_view& line) {
             select(chunk.peer);
             return end_of_peer(line, chunk.reason);
         case byte_chunk::kind::finished: return event::finished;
-        case byte_chunk::kind::wait: break;
+        case byte_chunk::kind::wait: until_ = chunk.until; break;
     }
     return event::wait;
 }
@@ -130,7 +130,7 @@ void line_reader::select(std::size_t peer) {
     peer_state& p = peers_[peer];
     if (!p.open) {
         p.open = true;
-        here_ = start_;
+        here_ = std::exchange(start_, {});
     } else if (peer != current_) {
         here_ = p.here;
     }

@@ -4,18 +4,20 @@
 
 namespace runnel::detail {
 
-std::string encode_line_place(line_place p) {
+std::string encode_line_position(const line_position& p) {
     std::string bytes;
-    codec<std::uint64_t>::encode(p.offset, bytes);
-    codec<std::uint64_t>::encode(p.line, bytes);
+    codec<std::uint64_t>::encode(p.place.offset, bytes);
+    codec<std::uint64_t>::encode(p.place.line, bytes);
+    codec<std::string>::encode(p.mark, bytes);
     return bytes;
 }
 
-line_place decode_line_place(const std::string& bytes) {
+line_position decode_line_position(const std::string& bytes) {
     byte_reader in(bytes);
-    line_place p;
-    p.offset = codec<std::uint64_t>::decode(in);
-    p.line = codec<std::uint64_t>::decode(in);
+    line_position p;
+    p.place.offset = codec<std::uint64_t>::decode(in);
+    p.place.line = codec<std::uint64_t>::decode(in);
+    p.mark = codec<std::string>::decode(in);
     return p;
 }
 

@@ -103,8 +103,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<byte_stream> standard_input::open(std::uint64_t, std::function<void()> wake) {
-    return std::make_unique<descriptor_stream>(descriptor_, name_, std::move(wake));
+std::unique_ptr<byte_stream> standard_input::open(const byte_place&, const reader_context& context) {
+    return std::make_unique<descriptor_stream>(descriptor_, name_, context.wake);
 }
 
 }  // namespace runnel

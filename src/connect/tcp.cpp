@@ -354,8 +354,8 @@ private:
 
 std::string tcp_client::name() const { return address(host_, port_); }
 
-std::unique_ptr<byte_stream> tcp_client::open(std::uint64_t, std::function<void()> wake) {
-    return std::make_unique<client_stream>(host_, port_, options_, std::move(wake));
+std::unique_ptr<byte_stream> tcp_client::open(const byte_place&, const reader_context& context) {
+    return std::make_unique<client_stream>(host_, port_, options_, context.wake);
 }
 
 tcp_server::tcp_server(std::string host, std::uint16_t port, tcp_server_options options)
@@ -368,14 +368,17 @@ std::vector<std::string> tcp_server::problems() const {
     return {"tcp_listen: max_connections is 0; at least 1 is needed"};
 }
 
-void tcp_server::check() { listener_->listen(); }
+std::vector<std::string> tcp_server::parts() {
+    listener_->listen();
+    return byte_origin::parts();
+}
 
 std::uint16_t tcp_server::port() { return listener_->listen(); }
 
-std::unique_ptr<byte_stream> tcp_server::open(std::uint64_t, std::function<void()> wake) {
+std::unique_ptr<byte_stream> tcp_server::open(const byte_place&, const reader_context& context) {
     std::unique_ptr<open_port> port = listener_->take();
     try {
-        return std::make_unique<server_stream>(listener_, std::move(port), options_, std::move(wake));
+        return std::make_unique<server_stream>(listener_, std::move(port), options_, context.wake);
     } catch (...) {
         listener_->give_back();
         throw;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runnel/source/source.hpp"
+#include "runnel/testing/manual_clock.hpp"
 
 namespace test {
 
@@ -18,7 +19,8 @@ struct bad_record {
     std::string where, why, raw;
 };
 
-/// Reads a source as a job would, on the calling thread: polls, and sleeps until it is woken.
+/// Reads a source as a job would, on the calling thread: polls, and sleeps until it is woken. The time that a reader
+/// asks to be polled at comes at once.
 template <class T>
 class driver {
 public:
@@ -29,6 +31,10 @@ public:
         REQUIRE(splits.size() == 1);
         reader_ = from.open(splits[0], position, context());
     }
+    /// Reads one of several splits.
+    driver(runnel::source<T>& from, const std::string& split, const std::string* position = nullptr) : limit_(7) {
+        reader_ = from.open(split, position, context());
+    }
 
     /// One poll, after waiting if the last one said so; false once the split has finished.
     bool poll() {
@@ -37,7 +43,8 @@ public:
         const runnel::poll_result r = reader_->poll(batch_, limit_);
         CHECK(batch_.size() <= limit_);
         for (std::size_t i = 0; i < batch_.size(); ++i) values.push_back(batch_.value(i));
-        waits_ = r.what == runnel::poll_result::kind::wait;
+        waits_ = r.what == runnel::poll_result::kind::wait || r.what == runnel::poll_result::kind::until;
+        until_ = r.at;
         return r.what != runnel::poll_result::kind::finished;
     }
     void run() {
@@ -50,8 +57,22 @@ public:
     std::string position() const { return reader_->position(); }
     void close() { reader_.reset(); }
 
+    /// Reads until there is nothing left to read just now.
+    void read_all() {
+        while (!waits_) REQUIRE(poll());
+    }
+    /// Lets the time come that the reader has asked to be polled at, and reads all that there is then.
+    void pass_time() {
+        read_all();
+        REQUIRE(until_ != runnel::timestamp::min());
+        clock.advance_to(until_);
+        waits_ = false;
+        read_all();
+    }
+
     std::vector<T> values;
     std::vector<bad_record> bad;
+    runnel::testing::manual_clock clock;
 
 private:
     runnel::reader_context context() {
@@ -64,9 +85,11 @@ private:
                 .bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
                     bad.push_back({std::string(where), std::string(why), std::string(raw)});
                 },
-                .clock = nullptr};
+                .clock = &clock};
     }
     void wait() {
+        // Whatever time is waited for comes at once.
+        if (until_ != runnel::timestamp::min()) return clock.advance_to(until_);
         std::unique_lock lock(mutex_);
         // The time limit only keeps a lost wake-up from hanging the test.
         const bool woken = changed_.wait_for(lock, std::chrono::seconds(30), [&] { return woken_; });
@@ -79,6 +102,7 @@ private:
     std::condition_variable changed_;
     bool woken_ = false;
     bool waits_ = false;
+    runnel::timestamp until_ = runnel::timestamp::min();
     runnel::batch<T> batch_;
     std::unique_ptr<runnel::split_reader<T>> reader_;
 };

@@ -70,8 +70,8 @@ public:
     std::string name() const override { return "script"; }
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return false; }
-    std::unique_ptr<runnel::byte_stream> open(std::uint64_t, std::function<void()> wake) override {
-        return std::make_unique<scripted_stream>(script_, std::move(wake));
+    std::unique_ptr<runnel::byte_stream> open(const runnel::byte_place&, const runnel::reader_context& context) override {
+        return std::make_unique<scripted_stream>(script_, context.wake);
     }
 
 private:

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "runnel/connect/byte_stream.hpp"
 #include "runnel/core/file_system.hpp"
@@ -15,10 +17,10 @@ public:
         : path_(std::move(path)), files_(&files) {}
 
     std::string name() const override { return path_; }
-    void check() override;
+    std::vector<std::string> parts() override;
     bool replayable() const override { return true; }
     bool last_line_may_be_open() const override { return true; }
-    std::unique_ptr<byte_stream> open(std::uint64_t offset, std::function<void()> wake) override;
+    std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
 
 private:
     std::string path_;
@@ -37,7 +39,7 @@ public:
     std::string name() const override { return name_; }
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return true; }
-    std::unique_ptr<byte_stream> open(std::uint64_t offset, std::function<void()> wake) override;
+    std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
 
 private:
     int descriptor_ = 0;

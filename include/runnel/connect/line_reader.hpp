@@ -30,7 +30,7 @@ public:
         line,      ///< A line, valid until the next call.
         bad,       ///< A line that is too long or cut off; `why()` says it. What is kept of it is given.
         ended,     ///< Peer `peer()` has ended; its number may come again for another.
-        wait,      ///< Nothing now.
+        wait,      ///< Nothing now, until woken or `until()`.
         pause,     ///< Much has been read without a line that counts: return to the caller, there is more.
         finished,  ///< No more lines.
     };
@@ -78,6 +78,10 @@ public:
     std::string_view whole_lines_from(std::string_view line, std::size_t most) const noexcept;
     /// Where the first line starts that has not been given yet; with one peer only.
     place position() const noexcept { return here_; }
+    /// What the stream recognises that place by.
+    std::string mark() const { return from_->mark(here_.offset); }
+    /// After `wait`: when to try again at the latest.
+    timestamp until() const noexcept { return until_; }
 
 private:
     /// A peer that is not being read from just now, and the part of a line that has come from it or the current one.
@@ -101,7 +105,7 @@ private:
     std::unique_ptr<byte_stream> from_;
     std::size_t max_line_;
     bool last_line_may_be_open_;
-    place start_;
+    place start_;  // of the peer that comes first
     std::size_t block_;
     std::unique_ptr<char[]> buffer_;
     const char* begin_;
@@ -119,6 +123,7 @@ private:
     std::string line_;
     std::string why_;
     int reads_left_ = reads_per_run;
+    timestamp until_ = timestamp::max();
 };
 
 }  // namespace runnel::detail

@@ -23,19 +23,25 @@ struct line_options {
 
 namespace detail {
 
-std::string encode_line_place(line_place p);
+/// All that is needed to go on reading lines: where, and what the stream recognises the place by.
+struct line_position {
+    line_place place;
+    std::string mark;
+};
+
+std::string encode_line_position(const line_position& p);
 /// Throws: `decode_error`.
-line_place decode_line_place(const std::string& bytes);
+line_position decode_line_position(const std::string& bytes);
 
 }  // namespace detail
 
 /// Records from lines of text. `Format` says what a line is; see `json_lines`, `csv_lines`, `text_lines`,
 /// `parsed_lines`.
 ///
-/// One split. A file can be read again from any record on (its position is byte and line); standard input and
-/// connections cannot, so restoring a position of theirs is refused. Lines end with "\n" or "\r\n"; the last one of a
-/// file may lack it. Lines that the format refuses, too long ones and those that a closed connection has cut off are
-/// bad records, named "NAME:LINE byte OFFSET".
+/// One split for each part of the origin, such as a file. A file can be read again from any record on (its position is
+/// byte and line); standard input and connections cannot, so restoring a position of theirs is refused. Lines end with
+/// "\n" or "\r\n"; the last one of a file may lack it. Lines that the format refuses, too long ones and those that a
+/// closed connection has cut off are bad records, named "NAME:LINE byte OFFSET".
 ///
 /// A format has: `using value_type`; `static constexpr std::string_view name`; `static constexpr bool blank_lines`,
 /// whether lines without contents are records (otherwise they are left out); `static constexpr bool header`, whether
@@ -58,19 +64,20 @@ public:
         if (options_.max_line == 0) found.push_back(name() + ": max_line is 0");
         return found;
     }
-    std::vector<std::string> splits() override {
-        origin_->check();
-        return {"0"};
-    }
-    std::unique_ptr<split_reader<value_type>> open(const std::string&, const std::string* position,
+    std::vector<std::string> splits() override { return origin_->parts(); }
+    std::unique_ptr<split_reader<value_type>> open(const std::string& id, const std::string* position,
                                                    const reader_context& context) override {
         if (position && !origin_->replayable())
             throw error(name() + " cannot be read again, so a job that reads it cannot go on from a checkpoint. Start "
                                  "it without one, or read a file or a log instead");
-        const detail::line_place start = position ? detail::decode_line_place(*position) : detail::line_place{};
-        auto made = std::make_unique<reader>(lines_from(start, context), format_, *origin_, context);
+        const detail::line_position from = position ? detail::decode_line_position(*position) : detail::line_position{};
+        byte_place place{.part = id, .offset = from.place.offset, .mark = from.mark};
+        auto made = std::make_unique<reader>(lines_from(place, from.place.line, context), format_, *origin_, context);
         if constexpr (Format::header)
-            if (format_.has_header() && start.offset != 0) made->read_header_again(*lines_from({}, context));
+            if (format_.has_header() && place.offset != 0) {
+                place.offset = 0;
+                made->read_header_again(*lines_from(place, 0, context));
+            }
         return made;
     }
 
@@ -96,10 +103,12 @@ private:
                         context_.bad_record(lines_->where(), lines_->why(), line);
                         break;
                     case event::ended:
-                        // That of a file stays, since the position depends on it.
-                        if (!replayable_) forget_header();
+                        before_ = here();
+                        forget_header();
                         break;
-                    case event::wait: return poll_result::wait();
+                    case event::wait:
+                        return lines_->until() == timestamp::max() ? poll_result::wait()
+                                                                   : poll_result::until(lines_->until());
                     case event::pause: return poll_result::more();
                     case event::finished: return poll_result::finished();
                 }
@@ -108,17 +117,20 @@ private:
         }
         std::string position() const override {
             if (!replayable_) return {};
-            // Blank lines may come before the header, which is not to be taken for a record after a restore.
-            if (peers_[0].header == header_state::expected) return detail::encode_line_place({});
-            return detail::encode_line_place(lines_->position());
+            // Nothing of a file counts as read before its first record, so that its header is read first after a
+            // restore, and a file that comes after another one is found from the end of that.
+            const bool begun = peers_[0].header != header_state::expected && lines_->position().offset != 0;
+            return begun ? here() : before_;
         }
 
         /// Takes the header from the beginning of what is going to be read from further on.
         void read_header_again(detail::line_reader& lines) {
             std::string_view line;
-            while (lines.next(line) == event::line && line.empty()) lines.start_run();
+            event found = lines.next(line);
+            for (; found == event::line && line.empty(); found = lines.next(line)) lines.start_run();
             // A bad one was skipped before the checkpoint, as all lines below it were.
             peers_[0].header = header_state::bad;
+            if (found != event::line) return;
             try {
                 peers_[0].decoder.read_header(line);
                 peers_[0].header = header_state::good;
@@ -154,6 +166,10 @@ private:
             } catch (const std::exception& e) {
                 std::throw_with_nested(error(lines_->where() + ": " + e.what()));
             }
+        }
+        std::string here() const {
+            if (!replayable_) return {};
+            return detail::encode_line_position({lines_->position(), lines_->mark()});
         }
         template <class Decoder>
         void look_ahead(Decoder& decoder, std::string_view line) {
@@ -194,14 +210,18 @@ private:
         const char* ahead_end_ = nullptr;
         Format format_;
         bool replayable_;
+        /// The end of the file that was read last, if another one has come after it.
+        std::string before_ = detail::encode_line_position({});
         reader_context context_;
         /// One decoder for all, unless each connection has a header of its own.
         std::vector<peer> peers_;
     };
 
-    std::unique_ptr<detail::line_reader> lines_from(detail::line_place start, const reader_context& context) {
-        return std::make_unique<detail::line_reader>(origin_->open(start.offset, context.wake), options_.max_line,
-                                                     origin_->last_line_may_be_open(), start);
+    std::unique_ptr<detail::line_reader> lines_from(const byte_place& place, std::uint64_t line,
+                                                    const reader_context& context) {
+        return std::make_unique<detail::line_reader>(origin_->open(place, context), options_.max_line,
+                                                     origin_->last_line_may_be_open(),
+                                                     detail::line_place{place.offset, line});
     }
 
     std::shared_ptr<byte_origin> origin_;

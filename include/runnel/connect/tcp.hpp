@@ -43,7 +43,7 @@ public:
     std::string name() const override;
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return false; }
-    std::unique_ptr<byte_stream> open(std::uint64_t offset, std::function<void()> wake) override;
+    std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
 
 private:
     std::string host_;
@@ -63,10 +63,10 @@ public:
 
     std::string name() const override;
     std::vector<std::string> problems() const override;
-    void check() override;
+    std::vector<std::string> parts() override;
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return false; }
-    std::unique_ptr<byte_stream> open(std::uint64_t offset, std::function<void()> wake) override;
+    std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
 
     /// The port that is listened on; if it is not yet, this starts it, so that 0 becomes a free port. Clients may
     /// connect from then on, and are served once the job runs.
