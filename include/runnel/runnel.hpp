@@ -13,6 +13,7 @@
 #include "runnel/connect/byte_stream.hpp"
 #include "runnel/connect/csv_lines.hpp"
 #include "runnel/connect/files.hpp"
+#include "runnel/connect/follow.hpp"
 #include "runnel/connect/glob.hpp"
 #include "runnel/connect/json_lines.hpp"
 #include "runnel/connect/line_reader.hpp"

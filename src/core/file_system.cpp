@@ -116,14 +116,20 @@ private:
         if (repeat_interrupted([&] { return ::fsync(fd_.get()); }) != 0 && (regular_ || errno != EINVAL))
             throw_io_error("sync", name(), errno);
     }
-    std::uint64_t do_size() override {
-        struct stat about {};
-        if (::fstat(fd_.get(), &about) != 0) throw_io_error("tell the size of", name(), errno);
-        return static_cast<std::uint64_t>(about.st_size);
+    std::uint64_t do_size() override { return static_cast<std::uint64_t>(look("tell the size of").st_size); }
+    file_id do_id() override {
+        const struct stat about = look("look at");
+        return {static_cast<std::uint64_t>(about.st_dev), static_cast<std::uint64_t>(about.st_ino)};
     }
     void do_truncate(std::uint64_t size) override {
         if (repeat_interrupted([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); }) != 0)
             throw_io_error("truncate", name(), errno);
+    }
+
+    struct stat look(const char* operation) const {
+        struct stat about {};
+        if (::fstat(fd_.get(), &about) != 0) throw_io_error(operation, name(), errno);
+        return about;
     }
 
     descriptor fd_;

@@ -78,6 +78,7 @@ private:
             ++owner_.syncs;
         }
         std::uint64_t do_size() override { return real_->size(); }
+        runnel::file_id do_id() override { return real_->id(); }
         void do_truncate(std::uint64_t size) override { real_->truncate(size); }
 
         failing_files& owner_;

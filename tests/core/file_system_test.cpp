@@ -51,12 +51,24 @@ private:
         if (fail_sync) detail::throw_io_error("sync", name(), EIO);
     }
     std::uint64_t do_size() override { return bytes.size(); }
+    file_id do_id() override { return {0, reinterpret_cast<std::uintptr_t>(this)}; }
     void do_truncate(std::uint64_t size) override { bytes.resize(size); }
 
     std::mt19937 random_;
 };
 
 }  // namespace
+
+TEST_CASE("a file keeps its id under another name, and a new one under the old name has another") {
+    const test::temporary_folder folder;
+    file_system& fs = default_file_system();
+    auto f = fs.open(folder / "a", open_mode::create);
+    fs.rename(folder / "a", folder / "b");
+    auto other = fs.open(folder / "a", open_mode::create);
+    CHECK(fs.open(folder / "b", open_mode::read)->id() == f->id());
+    CHECK(fs.open(folder / "a", open_mode::read)->id() == other->id());
+    CHECK(f->id() != other->id());
+}
 
 TEST_CASE("what is written is read back at any offset, and reads stop at the end") {
     const test::temporary_folder folder;

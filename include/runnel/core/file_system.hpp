@@ -25,6 +25,13 @@ enum class file_access : unsigned char {
     owner_only,  ///< Mode 0600, folders 0700.
 };
 
+/// Tells a file from all others that are there at the same time, whatever its name; nothing to be stored.
+struct file_id {
+    std::uint64_t device = 0;
+    std::uint64_t number = 0;
+    friend bool operator==(const file_id&, const file_id&) = default;
+};
+
 /// An open regular file. Short reads and writes are completed here, interrupted calls are repeated.
 ///
 /// A failed `sync` poisons the file: the system may have dropped what it could not write, and a second try would
@@ -50,6 +57,8 @@ public:
     void sync();
     /// Bytes in the file.
     std::uint64_t size() { return do_size(); }
+    /// Stays the same while it is open, even if it is renamed or removed.
+    file_id id() { return do_id(); }
     /// Cuts the file to `size` bytes.
     void truncate(std::uint64_t size);
 
@@ -62,6 +71,7 @@ protected:
     virtual std::size_t write_some(std::uint64_t offset, const char* from, std::size_t n) = 0;
     virtual void do_sync() = 0;
     virtual std::uint64_t do_size() = 0;
+    virtual file_id do_id() = 0;
     virtual void do_truncate(std::uint64_t size) = 0;
 
 private:
