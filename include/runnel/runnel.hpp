@@ -12,6 +12,7 @@
 #include "runnel/codec/utf8.hpp"
 #include "runnel/connect/byte_stream.hpp"
 #include "runnel/connect/csv_lines.hpp"
+#include "runnel/connect/decompress.hpp"
 #include "runnel/connect/files.hpp"
 #include "runnel/connect/follow.hpp"
 #include "runnel/connect/glob.hpp"

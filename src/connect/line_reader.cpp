@@ -4,6 +4,9 @@
 #include <functional>
 #include <utility>
 
+#include "compression.hpp"
+#include "runnel/core/error.hpp"
+
 namespace runnel::detail {
 
 namespace {
@@ -69,6 +72,7 @@ line_reader::event line_reader::refill(std::string_view& line) {
         case byte_chunk::kind::data:
             select(chunk.peer);
             end_ = begin_ + chunk.size;
+            if (here_.offset == 0 && peers_[current_].pending == 0) refuse_compressed();
             plain_ = peers_[current_].pending == 0 && here_.line != 0;
             return chunk.size == 0 ? event::pause : event::line;
         case byte_chunk::kind::ended:
@@ -78,6 +82,16 @@ line_reader::event line_reader::refill(std::string_view& line) {
         case byte_chunk::kind::wait: until_ = chunk.until; break;
     }
     return event::wait;
+}
+
+/// What a connection sends is never more than a bad record.
+void line_reader::refuse_compressed() const {
+    if (!last_line_may_be_open_) return;
+    const compression how = compression_of({begin_, static_cast<std::size_t>(end_ - begin_)});
+    if (how == compression::none) return;
+    throw io_error("cannot read \"" + from_->peer_name(current_) + "\" as text: it is compressed with " +
+                       std::string(name_of(how)) + ". Read it as decompressed(...)",
+                   0);
 }
 
 line_reader::event line_reader::end_of_peer(std::string_view& line, const std::string& reason) {

@@ -24,6 +24,7 @@ struct line_place {
 /// has come of a line when another peer's bytes follow is kept aside. So memory is one block, and at most `max_line`
 /// bytes for each peer.
 /// Thread safety: unsafe.
+/// Errors: `io_error` for a file that begins like a compressed one.
 class line_reader {
 public:
     enum class event : unsigned char {
@@ -96,6 +97,7 @@ private:
 
     event next_slowly(std::string_view& line);
     event refill(std::string_view& line);
+    void refuse_compressed() const;
     event end_of_peer(std::string_view& line, const std::string& reason);
     event finish_line(std::string_view& line, std::uint64_t bytes);
     event too_long(std::string_view& line);
