@@ -22,6 +22,7 @@
 #include "runnel/connect/lines.hpp"
 #include "runnel/connect/lines_sink.hpp"
 #include "runnel/connect/tcp.hpp"
+#include "runnel/connect/udp.hpp"
 #include "runnel/core/atomics.hpp"
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
