@@ -44,7 +44,7 @@ public:
         CHECK(batch_.size() <= limit_);
         for (std::size_t i = 0; i < batch_.size(); ++i) values.push_back(batch_.value(i));
         waits_ = r.what == runnel::poll_result::kind::wait || r.what == runnel::poll_result::kind::until;
-        until_ = r.at;
+        until_ = r.what == runnel::poll_result::kind::until ? r.at : runnel::timestamp::min();
         return r.what != runnel::poll_result::kind::finished;
     }
     void run() {
@@ -57,6 +57,14 @@ public:
     std::string position() const { return reader_->position(); }
     void close() { reader_.reset(); }
 
+    /// Waits until the reader is woken, whatever time it has asked for, and reads what there is.
+    void wait_for_data() {
+        const std::size_t before = values.size() + bad.size();
+        while (values.size() + bad.size() == before) {
+            if (std::exchange(waits_, false)) wait_for_wake();
+            REQUIRE(poll());
+        }
+    }
     /// Reads until there is nothing left to read just now.
     void read_all() {
         while (!waits_) REQUIRE(poll());
@@ -89,7 +97,10 @@ private:
     }
     void wait() {
         // Whatever time is waited for comes at once.
-        if (until_ != runnel::timestamp::min()) return clock.advance_to(until_);
+        if (until_ != runnel::timestamp::min()) clock.advance_to(until_);
+        else wait_for_wake();
+    }
+    void wait_for_wake() {
         std::unique_lock lock(mutex_);
         // The time limit only keeps a lost wake-up from hanging the test.
         const bool woken = changed_.wait_for(lock, std::chrono::seconds(30), [&] { return woken_; });

@@ -15,24 +15,14 @@
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/count.hpp"
 #include "tests/connect/drive.hpp"
+#include "tests/connect/peer_socket.hpp"
 #include "tests/core/temporary_folder.hpp"
 
 using namespace runnel;
+using test::io_failure;
 using texts = std::vector<std::string>;
 
 namespace {
-
-template <class F>
-std::string io_failure(F f, int code) {
-    try {
-        f();
-    } catch (const io_error& e) {
-        CHECK(e.code() == code);
-        return e.what();
-    }
-    FAIL("no io_error");
-    return {};
-}
 
 struct point {
     int x = 0, y = 0;

@@ -1,12 +1,6 @@
 #include "runnel/connect/tcp.hpp"
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,100 +9,13 @@
 #include "runnel/connect/lines.hpp"
 #include "runnel/core/error.hpp"
 #include "tests/connect/drive.hpp"
+#include "tests/connect/peer_socket.hpp"
 
 using namespace runnel;
+using test::io_failure;
+using test::peer_socket;
 
 namespace {
-
-/// A plain blocking socket, by the system's own calls.
-class peer_socket {
-public:
-    explicit peer_socket(int fd) : fd_(fd) { REQUIRE(fd >= 0); }
-    peer_socket(peer_socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    ~peer_socket() { close(); }
-
-    static sockaddr_in loopback(std::uint16_t port) {
-        sockaddr_in at{};
-        at.sin_family = AF_INET;
-        at.sin_port = htons(port);
-        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        return at;
-    }
-    static peer_socket connect_to(std::uint16_t port) {
-        peer_socket s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        const sockaddr_in at = loopback(port);
-        REQUIRE(::connect(s.fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
-        return s;
-    }
-    /// A listening socket on a free port.
-    static peer_socket listening() {
-        peer_socket s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        const sockaddr_in at = loopback(0);
-        REQUIRE(::bind(s.fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
-        REQUIRE(::listen(s.fd_, 8) == 0);
-        return s;
-    }
-    peer_socket accept() const { return peer_socket(::accept(fd_, nullptr, nullptr)); }
-    std::uint16_t port() const {
-        sockaddr_in at{};
-        socklen_t size = sizeof at;
-        REQUIRE(::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size) == 0);
-        return ntohs(at.sin_port);
-    }
-    std::string name() const { return "127.0.0.1:" + std::to_string(port()); }
-
-    void send(const std::string& bytes) const {
-        for (std::size_t done = 0; done < bytes.size();) {
-            const auto n = ::send(fd_, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
-            REQUIRE(n > 0);
-            done += static_cast<std::size_t>(n);
-        }
-    }
-    /// Sends as long as the system takes it; returns how much that was.
-    std::size_t send_all_that_fits(const std::string& piece, int patience_ms) const {
-        ::fcntl(fd_, F_SETFL, O_NONBLOCK);
-        std::size_t sent = 0;
-        for (;;) {
-            const auto n = ::send(fd_, piece.data(), piece.size(), MSG_NOSIGNAL);
-            if (n > 0) {
-                sent += static_cast<std::size_t>(n);
-                continue;
-            }
-            pollfd writable{fd_, POLLOUT, 0};
-            if (::poll(&writable, 1, patience_ms) == 0) return sent;
-        }
-    }
-    /// True once the other side has closed.
-    bool at_end() const {
-        char byte;
-        return ::recv(fd_, &byte, 1, 0) <= 0;
-    }
-    void close() {
-        if (fd_ >= 0) ::close(fd_);
-        fd_ = -1;
-    }
-    /// Closes with a reset instead of an orderly end.
-    void reset() {
-        const linger now{1, 0};
-        ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-        close();
-    }
-
-private:
-    int fd_;
-};
-
-template <class F>
-std::string io_failure(F f, int code) {
-    try {
-        f();
-    } catch (const io_error& e) {
-        CHECK(e.code() == code);
-        return e.what();
-    }
-    FAIL("no io_error");
-    return {};
-}
 
 /// "peer:line" of a bad record's place, whatever the peer's port.
 bool is_from(const test::bad_record& bad, const std::string& peer, const std::string& rest) {
@@ -333,4 +240,151 @@ TEST_CASE("what a connection sends cannot be read again, so a position is refuse
     auto lines = text_lines(server);
     const std::string position;
     CHECK_THROWS_AS(lines.open("0", &position, {}), error);
+}
+
+TEST_CASE("two hundred clients at a time are served, whatever silent and endless ones among them do") {
+    constexpr std::size_t clients = 200;
+    constexpr int each = 50;
+    tcp_server server = tcp_listen(0, {.end_after = clients});
+    auto lines = text_lines(server, {.max_line = 100});
+    test::driver<std::string> d(lines, nullptr, 1000);
+    std::vector<peer_socket> sockets;
+    for (std::size_t c = 0; c < clients; ++c) sockets.push_back(peer_socket::connect_to(server.port()));
+    // One says nothing, one never ends its line.
+    const std::string endless(200'000, 'x');
+    sockets[1].send(endless);
+    for (int i = 0; i < each; ++i)
+        for (std::size_t c = 2; c < clients; ++c) sockets[c].send(std::to_string(c) + " " + std::to_string(i) + "\n");
+    d.read((clients - 2) * each);
+    CHECK(d.bad.empty());
+    std::vector<int> next(clients);
+    for (const std::string& line : d.values) {
+        const std::size_t c = std::stoul(line);
+        REQUIRE(line == std::to_string(c) + " " + std::to_string(next[c]++));
+    }
+    for (std::size_t c = 2; c < clients; ++c) CHECK(next[c] == each);
+    sockets.clear();
+    d.run();
+    REQUIRE(d.bad.size() == 1);
+    CHECK(d.bad[0].raw.size() == 100);
+}
+
+TEST_CASE("more clients than may connect at a time wait, and an idle one makes room by the job's clock") {
+    tcp_server server = tcp_listen(0, {.max_connections = 1, .idle_timeout = std::chrono::seconds(10)});
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines);
+    auto idle = peer_socket::connect_to(server.port());
+    auto waiting = peer_socket::connect_to(server.port());
+    idle.send("one\ncut");
+    d.read(1);
+    waiting.send("two\n");
+    // The time that the reader asks for comes at once.
+    d.read(3);
+    CHECK(d.clock.now() >= timestamp(0) + std::chrono::seconds(10));
+    CHECK(d.values == std::vector<std::string>{"one", "two"});
+    REQUIRE(d.bad.size() == 1);
+    CHECK(d.bad[0].raw == "cut");
+    CHECK(idle.at_end());
+}
+
+TEST_CASE("a connection that has sent in time is not idle") {
+    tcp_server server = tcp_listen(0, {.idle_timeout = std::chrono::seconds(10)});
+    auto lines = text_lines(server);
+    test::driver<std::string> d(lines);
+    auto client = peer_socket::connect_to(server.port());
+    // What has come is read before the time is looked at.
+    for (int i = 0; i < 5; ++i) {
+        client.send("line\n");
+        d.clock.pass(std::chrono::seconds(9));
+        d.wait_for_data();
+    }
+    CHECK(d.values.size() == 5);
+    CHECK(tcp_listen(0, {.idle_timeout = std::chrono::seconds(-1)}).problems().size() == 1);
+}
+
+TEST_CASE("a client connects again after the server has closed, and a line that was cut is a bad record") {
+    auto server = peer_socket::listening();
+    auto lines = text_lines(tcp_connect("127.0.0.1", server.port(), {.reconnect = reconnect_options{}}));
+    test::driver<std::string> d(lines);
+    for (int i = 0; i < 3; ++i) {
+        std::thread serving([&] {
+            auto s = server.accept();
+            s.send("line " + std::to_string(i) + "\ncut");
+        });
+        d.read(2 * static_cast<std::size_t>(i + 1));
+        serving.join();
+    }
+    CHECK(d.values == std::vector<std::string>{"line 0", "line 1", "line 2"});
+    REQUIRE(d.bad.size() == 3);
+    CHECK(is_from(d.bad[2], server.name(), ":2 byte 7"));
+    CHECK(d.bad[2].why == "cut off: the connection ended within the line");
+    CHECK(d.bad[2].raw == "cut");
+}
+
+TEST_CASE("a lost connection that is made again is a bad record with the system's reason") {
+    auto server = peer_socket::listening();
+    auto lines = text_lines(tcp_connect("127.0.0.1", server.port(), {.reconnect = reconnect_options{}}));
+    test::driver<std::string> d(lines);
+    {
+        auto s = server.accept();
+        s.send("one\n");
+        d.read(1);
+        s.reset();
+    }
+    d.read(2);
+    REQUIRE(d.bad.size() == 1);
+    CHECK(d.bad[0].why == "connection lost: Connection reset by peer");
+    std::thread serving([&] { server.accept().send("two\n"); });
+    d.read(3);
+    serving.join();
+    CHECK(d.values == std::vector<std::string>{"one", "two"});
+}
+
+TEST_CASE("the waits between tries double up to a limit, and the last failure is the job's after so many") {
+    std::uint16_t port = 0;
+    {
+        auto server = peer_socket::listening();
+        port = server.port();
+    }
+    using std::chrono::milliseconds;
+    auto lines = text_lines(tcp_connect(
+        "127.0.0.1", port,
+        {.reconnect = reconnect_options{.first = milliseconds(100), .most = milliseconds(300), .tries = 5}}));
+    test::driver<std::string> d(lines);
+    CHECK(io_failure([&] { d.run(); }, ECONNREFUSED) ==
+          "cannot connect to 127.0.0.1:" + std::to_string(port) +
+              ": Connection refused; given up after 5 tries in a row");
+    CHECK(d.clock.now() == timestamp(0) + milliseconds(100 + 200 + 300 + 300));
+}
+
+TEST_CASE("a server that closes without sending anything counts as a failed try") {
+    auto server = peer_socket::listening();
+    auto lines =
+        text_lines(tcp_connect("127.0.0.1", server.port(), {.reconnect = reconnect_options{.tries = 3}}));
+    test::driver<std::string> d(lines);
+    std::thread serving([&] {
+        for (int i = 0; i < 3; ++i) server.accept();
+    });
+    CHECK(io_failure([&] { d.run(); }, 0).find("without sending anything; given up after 3 tries in a row") !=
+          std::string::npos);
+    serving.join();
+    CHECK(d.bad.empty());
+    CHECK(tcp_connect("x", 1, {.reconnect = reconnect_options{.first = std::chrono::milliseconds(0)}})
+              .problems()
+              .size() == 1);
+    CHECK(tcp_connect("x", 1, {.reconnect = reconnect_options{.most = std::chrono::milliseconds(1)}})
+              .problems()
+              .size() == 1);
+}
+
+TEST_CASE("a client that waits to connect again can be destroyed") {
+    for (int round = 0; round < 20; ++round) {
+        auto server = peer_socket::listening();
+        auto lines = text_lines(tcp_connect("127.0.0.1", server.port(), {.reconnect = reconnect_options{}}));
+        test::driver<std::string> d(lines);
+        server.accept().send("line\n");
+        d.read(1);
+        if (round % 2 == 0) d.poll();
+        d.close();
+    }
 }

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "runnel/connect/byte_stream.hpp"
+#include "runnel/connect/socket_options.hpp"
 
 namespace runnel {
 
@@ -15,32 +15,20 @@ namespace detail {
 class tcp_listener;
 }
 
-/// How `tcp_connect` connects.
-struct tcp_client_options {
-    /// How long looking up the host and connecting may take together.
-    std::chrono::milliseconds timeout{10'000};
-};
-
-/// How `tcp_listen` serves.
-struct tcp_server_options {
-    /// The input ends when this many connections have been served; 0: never. No more than these are accepted.
-    std::size_t end_after = 0;
-    /// Connections at the same time; more wait to be accepted. Each costs a descriptor and up to `max_line` bytes.
-    std::size_t max_connections = 256;
-};
-
-/// Bytes that a server sends on one connection; the input ends when the server closes it. Not replayable.
+/// Bytes that a server sends on one connection; the input ends when the server closes it, unless the options say that
+/// the connection is then made again. Not replayable.
 ///
 /// The connection is made when the job opens the source, and closed with its reader. A thread of the reader waits for
 /// the socket; it is read only when the job has room, so a slow job slows the sender down.
 /// Thread safety: unsafe.
-/// Errors: `io_error` if the connection is refused, not made in time, or lost.
+/// Errors: `io_error` if the connection is refused, not made in time, or lost, and is not to be made again.
 class tcp_client final : public byte_origin {
 public:
-    tcp_client(std::string host, std::uint16_t port, tcp_client_options options)
+    tcp_client(std::string host, std::uint16_t port, socket_client_options options)
         : host_(std::move(host)), port_(port), options_(options) {}
 
     std::string name() const override;
+    std::vector<std::string> problems() const override;
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return false; }
     std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
@@ -48,7 +36,7 @@ public:
 private:
     std::string host_;
     std::uint16_t port_;
-    tcp_client_options options_;
+    socket_client_options options_;
 };
 
 /// Bytes that clients send, several at a time; lines of different connections never mix. Not replayable.
@@ -59,7 +47,7 @@ private:
 /// Errors: `io_error` if the port is in use or the address is not one of this machine.
 class tcp_server final : public byte_origin {
 public:
-    tcp_server(std::string host, std::uint16_t port, tcp_server_options options);
+    tcp_server(std::string host, std::uint16_t port, socket_server_options options);
 
     std::string name() const override;
     std::vector<std::string> problems() const override;
@@ -74,20 +62,20 @@ public:
 
 private:
     std::shared_ptr<detail::tcp_listener> listener_;
-    tcp_server_options options_;
+    socket_server_options options_;
 };
 
 /// Reads from a server, by host name or address. See `tcp_client`.
-inline tcp_client tcp_connect(std::string host, std::uint16_t port, tcp_client_options options = {}) {
+inline tcp_client tcp_connect(std::string host, std::uint16_t port, socket_client_options options = {}) {
     return {std::move(host), port, options};
 }
 
 /// Reads from clients that connect to `port` of this machine, through its loopback interface only. See `tcp_server`.
-inline tcp_server tcp_listen(std::uint16_t port, tcp_server_options options = {}) {
+inline tcp_server tcp_listen(std::uint16_t port, socket_server_options options = {}) {
     return {"127.0.0.1", port, options};
 }
 /// The same on the interface with address `host`; "0.0.0.0" opens the port to the network, without any protection.
-inline tcp_server tcp_listen(std::string host, std::uint16_t port, tcp_server_options options = {}) {
+inline tcp_server tcp_listen(std::string host, std::uint16_t port, socket_server_options options = {}) {
     return {std::move(host), port, options};
 }
 
