@@ -76,6 +76,7 @@
 #include "runnel/sink/sink_stage.hpp"
 #include "runnel/source/collection.hpp"
 #include "runnel/source/generator.hpp"
+#include "runnel/source/inlet.hpp"
 #include "runnel/source/random_events.hpp"
 #include "runnel/source/source.hpp"
 #include "runnel/source/source_stage.hpp"

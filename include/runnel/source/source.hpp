@@ -38,6 +38,8 @@ struct reader_context {
     /// `where` names file or peer, line and byte; `why` the cause; `raw` the bytes as they came.
     std::function<void(std::string_view where, std::string_view why, std::string_view raw)> bad_record;
     const runnel::clock* clock = nullptr;
+    /// The pipeline takes event times from the source: a record that has none is a bad record.
+    bool takes_times = false;
 };
 
 /// Reads one split. Thread safety: unsafe; one subtask at a time uses it. Destroying it ends all reading.

@@ -88,7 +88,7 @@ public:
 
     void open(const source_context& context) override {
         context_ = context;
-        reader_context_ = {context.wake, context.bad_record, context.clock};
+        reader_context_ = {context.wake, context.bad_record, context.clock, takes_times};
         if (dead_letters_)
             reader_context_.bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
                 refuse(where, why, raw);
@@ -212,6 +212,8 @@ private:
 
     /// A generator with on_tick is asked at least this often.
     static constexpr duration tick_interval = std::chrono::milliseconds(200);
+    static constexpr bool takes_times =
+        requires(Timing & t) { requires std::is_same_v<decltype(t.extractor), time_of_source>; };
     static constexpr bool ticks = requires(Timing & t, timestamp now) { t.generator.on_tick(now); };
     bool idles() const noexcept { return timing_.idle > duration::zero(); }
 
