@@ -76,7 +76,8 @@ private:
         node().problems = source_->problems();
         for (const std::string& p : strategy.problems()) node().problems.push_back(p);
         node().gives_event_time = true;
-        node().make_source = [from = source_, t = timing{std::move(extract), strategy.generator, strategy.idle}] {
+        node().make_source = [from = source_, t = timing{std::move(extract), strategy.generator, strategy.idle,
+                                                         strategy.aligned_in, strategy.max_drift}] {
             return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T, timing>>(from, t));
         };
     }

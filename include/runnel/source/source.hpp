@@ -1,14 +1,17 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
+#include "runnel/core/error.hpp"
 #include "runnel/core/timestamp.hpp"
 
 namespace runnel {
@@ -18,6 +21,7 @@ struct poll_result {
     enum class kind : unsigned char {
         more,      ///< There may be more at once.
         wait,      ///< Nothing now; the reader calls `reader_context::wake` when there is.
+        idle,      ///< The same, and event time does not wait for this split until it says something else.
         until,     ///< Nothing before processing time `at` (and `wake` may come earlier).
         finished,  ///< This split has ended; it is not polled again.
     };
@@ -26,6 +30,7 @@ struct poll_result {
 
     static poll_result more() { return {kind::more, {}}; }
     static poll_result wait() { return {kind::wait, {}}; }
+    static poll_result idle() { return {kind::idle, {}}; }
     static poll_result until(timestamp t) { return {kind::until, t}; }
     static poll_result finished() { return {kind::finished, {}}; }
 };
@@ -56,7 +61,8 @@ public:
 
 /// A set of splits, each read on its own, in order, from a position that can be saved.
 ///
-/// Derive, and hand the object to `pipeline::from`.
+/// Derive, and hand the object to `pipeline::from`. A job opens all splits, but those that had finished before the
+/// checkpoint it goes on from, and then polls them, those of different subtasks at the same time.
 /// Thread safety: `splits` and `open` are called by one thread at a time.
 /// Errors: throw `io_error` or another exception; the job ends with it.
 template <class T>
@@ -74,5 +80,22 @@ public:
     /// Problems of configuration, for `validate()`: one text each.
     virtual std::vector<std::string> problems() const { return {}; }
 };
+
+namespace detail {
+
+/// A source that another one is made of: an object derived from `source<T>`, or a shared_ptr to one.
+template <class S>
+    requires std::derived_from<S, source<typename S::value_type>>
+std::shared_ptr<source<typename S::value_type>> shared_source(S from) {
+    return std::make_shared<S>(std::move(from));
+}
+template <class S>
+    requires std::derived_from<S, source<typename S::value_type>>
+std::shared_ptr<source<typename S::value_type>> shared_source(std::shared_ptr<S> from) {
+    if (!from) throw graph_error({"the pointer to a source is null"});
+    return from;
+}
+
+}  // namespace detail
 
 }  // namespace runnel

@@ -106,6 +106,8 @@ public:
             split& s = splits_[i];
             if (merger_.is_finished(i)) continue;
             guarded([&] { s.reader = from_->open(s.id, s.restored ? &s.position : nullptr, reader_context_); });
+            if constexpr (Timing::enabled)
+                if (timing_.aligned_in) s.aligned = timing_.aligned_in->join(s.value, timing_.max_drift, context_.wake);
         }
     }
 
@@ -199,6 +201,11 @@ private:
         /// Had nothing to read; not to be polled in this run, and then not before `until` unless woken.
         bool resting = false;
         timestamp until = timestamp::max();
+        /// The reader itself says that it is idle.
+        bool idle_by_itself = false;
+        /// Its place in the alignment group, if there is one, and whether it is too far ahead to be read.
+        std::unique_ptr<detail::alignment_member> aligned;
+        bool held = false;
         /// Where to go on reading, if `restored` or closed.
         std::string position;
         bool restored = false;
@@ -207,6 +214,7 @@ private:
             position = reader->position();
             restored = true;
             reader.reset();
+            aligned.reset();
         }
     };
 
@@ -312,7 +320,7 @@ private:
             const std::size_t i = next_split_;
             next_split_ = i + 1 == splits_.size() ? 0 : i + 1;
             split& s = splits_[i];
-            if (s.resting || merger_.is_finished(i)) continue;
+            if (s.resting || merger_.is_finished(i) || is_held(i)) continue;
             const std::size_t before = out_.current().size();
             poll_result r;
             guarded([&] { r = s.reader->poll(out_.current(), out_.batch_size() - before); });
@@ -323,7 +331,9 @@ private:
                 else if (s.last_record + timing_.idle <= now) merger_.idle(i);
             }
             if (any) admit(i, before);
-            s.resting = r.what == poll_result::kind::wait || r.what == poll_result::kind::until;
+            if (any && r.what == poll_result::kind::idle) r = poll_result::more();  // It may say so again without.
+            if (Timing::enabled) note_idle_by_itself(i, r.what == poll_result::kind::idle);
+            s.resting = r.what != poll_result::kind::more && r.what != poll_result::kind::finished;
             s.until = r.what == poll_result::kind::until ? r.at : timestamp::max();
             if (r.what == poll_result::kind::finished) {
                 s.close();
@@ -336,13 +346,43 @@ private:
         return rest();
     }
 
+    /// True if the split is too far ahead of the others to be read in this run. That is not silence.
+    bool is_held(std::size_t i) {
+        split& s = splits_[i];
+        if (!s.aligned) return false;
+        const bool was_held = s.held;
+        s.held = !s.aligned->may_read(s.value, merger_.is_idle(i));
+        if (idles() && (was_held || s.held)) s.last_record = context_.clock->now();
+        if (s.held) {
+            s.resting = true;
+            s.until = timestamp::max();
+        }
+        return s.held;
+    }
+
+    void note_idle_by_itself(std::size_t i, bool idle) {
+        split& s = splits_[i];
+        if (idle) {
+            merger_.idle(i);
+        } else if (s.idle_by_itself) {
+            // It takes part again from where event time is by now.
+            merger_.wake(i);
+            s.value = std::max(s.value, merger_.current());
+            merger_.watermark(i, s.value);
+            s.last_record = context_.clock->now();
+        }
+        s.idle_by_itself = idle;
+    }
+
     /// Nothing to read: finds the earliest time at which to look again.
     outcome rest() {
         timestamp until = timestamp::max();
         for (std::size_t i = 0; i < splits_.size(); ++i) {
             if (merger_.is_finished(i)) continue;
-            until = std::min(until, splits_[i].until);
-            if (idles() && !merger_.is_idle(i)) until = std::min(until, splits_[i].last_record + timing_.idle);
+            split& s = splits_[i];
+            if (s.aligned) s.aligned->report(s.value, merger_.is_idle(i));
+            until = std::min(until, s.until);
+            if (idles() && !s.held && !merger_.is_idle(i)) until = std::min(until, s.last_record + timing_.idle);
         }
         if constexpr (ticks) until = std::min(until, context_.clock->now() + tick_interval);
         return {state::waiting, until};

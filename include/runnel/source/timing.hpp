@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runnel/core/timestamp.hpp"
+#include "runnel/source/alignment.hpp"
 #include "runnel/source/watermarks.hpp"
 
 namespace runnel {
@@ -27,6 +28,8 @@ struct event_timing {
     Extractor extractor;
     Generator generator;
     duration idle{0};
+    std::optional<alignment_group> aligned_in = std::nullopt;
+    duration max_drift{0};
 
     /// False if a record may have no time.
     template <class T>

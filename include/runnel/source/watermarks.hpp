@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runnel/core/timestamp.hpp"
+#include "runnel/source/alignment.hpp"
 
 namespace runnel {
 
@@ -34,14 +35,26 @@ struct watermark_strategy {
         s.idle_asked = true;
         return s;
     }
+    /// A split is not read while its watermark is ahead of the slowest active split of `group` by more than
+    /// `max_drift`. Looked at once a batch, so that one batch may go beyond. Idle and finished splits don't count; one
+    /// that has had no record yet is the slowest. Being held is not silence: it makes no split idle.
+    watermark_strategy align(alignment_group group, duration max_drift) const {
+        watermark_strategy s = *this;
+        s.aligned_in = std::move(group);
+        s.max_drift = max_drift;
+        return s;
+    }
     std::vector<std::string> problems() const {
         std::vector<std::string> found;
+        if (max_drift < duration::zero()) found.push_back("align needs a drift that is not negative");
         if (idle_asked && idle <= duration::zero()) found.push_back("idle_after needs a duration above zero");
         if constexpr (requires { generator.problem(); })
             if (std::string p = generator.problem(); !p.empty()) found.push_back(std::move(p));
         return found;
     }
     bool idle_asked = false;
+    std::optional<alignment_group> aligned_in = std::nullopt;
+    duration max_drift{0};
 };
 
 /// Follows the largest time so far at a fixed distance. O(1).
