@@ -29,8 +29,8 @@ std::size_t rate_limiter::take(std::size_t wanted, std::size_t least, timestamp 
         credited_until_ = now;
     }
     const double whole = std::floor(credit_ + rounding);
-    const std::size_t n = whole >= static_cast<double>(wanted) ? wanted : static_cast<std::size_t>(std::max(0.0, whole));
-    const std::size_t taken = std::max(n, least);
+    const double given = std::clamp(whole, 0.0, static_cast<double>(wanted));
+    const std::size_t taken = std::max(static_cast<std::size_t>(given), least);
     credit_ -= static_cast<double>(taken);
     return taken;
 }
