@@ -33,7 +33,7 @@ struct row {
 
 /// What a split does, poll by poll.
 struct act {
-    enum class kind { record, wait, until };
+    enum class kind { record, wait, idle, until };
     kind what = kind::record;
     std::optional<timestamp> time;
 };
@@ -42,6 +42,7 @@ using play = std::vector<act>;
 act record(std::int64_t t) { return {act::kind::record, at(t)}; }
 act record_without_time() { return {act::kind::record, std::nullopt}; }
 act wait() { return {act::kind::wait, {}}; }
+act idle() { return {act::kind::idle, {}}; }
 act until(std::int64_t t) { return {act::kind::until, at(t)}; }
 
 /// Plays what is written down for each split; the position is the number of acts played.
@@ -79,6 +80,7 @@ private:
             for (; limit != 0 && next_ < p.size(); --limit) {
                 const act a = p[next_++];
                 if (a.what == act::kind::wait) return poll_result::wait();
+                if (a.what == act::kind::idle) return poll_result::idle();
                 if (a.what == act::kind::until) return poll_result::until(*a.time);
                 into.append_raw(row{split_, next_ - 1, a.time}, {});
             }
@@ -688,4 +690,35 @@ TEST_CASE("a generator may advance with the clock, and a record behind that is l
     CHECK(d.run());
     CHECK_FALSE(d.run());
     CHECK(lateness(d.out) == std::vector<bool>{false, true, true});
+}
+
+TEST_CASE("a split that says it is idle does not hold back the others, and takes part again from where event time is") {
+    driven d({{record(10), wait(), record(20), wait(), record(30), wait(), record(40)},
+              {idle(), idle(), wait(), record(25), wait()}},
+             monotonous());
+    d.start();
+    CHECK(d.run());
+    CHECK(d.stage->held_by() == 0U);
+    CHECK(d.stage->watermark() == at(9));
+    CHECK(d.run());
+    CHECK(d.stage->watermark() == at(19));
+    CHECK(d.run());
+    CHECK(d.stage->watermark() == at(29));
+    CHECK(d.run());
+    CHECK(d.stage->watermark() == at(29));  // It spoke behind the record of 30, and holds event time from there on.
+    CHECK(d.stage->held_by() == 1U);
+    CHECK(lateness(d.out) == std::vector<bool>{false, false, false, false, true});
+    CHECK_FALSE(d.run());
+}
+
+TEST_CASE("a split that brings records and says it is idle is asked again: records come first") {
+    driven d({{record(10), idle(), idle(), record(20)}, {record(5), wait(), wait(), record(15)}}, monotonous());
+    d.start();
+    CHECK(d.run());
+    CHECK(d.out.records().size() == 2);
+    CHECK(d.stage->watermark() == at(4));
+    CHECK(d.stage->held_by() == 1U);
+    CHECK(d.run());
+    CHECK_FALSE(d.run());
+    CHECK(lateness(d.out) == std::vector<bool>(4, false));
 }

@@ -83,16 +83,23 @@ public:
 
 namespace detail {
 
-/// A source that another one is made of: an object derived from `source<T>`, or a shared_ptr to one.
 template <class S>
-    requires std::derived_from<S, source<typename S::value_type>>
-std::shared_ptr<source<typename S::value_type>> shared_source(S from) {
-    return std::make_shared<S>(std::move(from));
+inline constexpr bool source_class = requires { requires std::derived_from<S, source<typename S::value_type>>; };
+
+/// What a source that is made of others holds: a shared_ptr to `source<T>`, from an object or a shared_ptr to one.
+template <class S>
+auto shared_source(S from) {
+    constexpr bool is_source = source_class<S>;
+    static_assert(is_source, "hybrid, rate_limited: need a source: an object derived from runnel::source<T>, or a "
+                             "std::shared_ptr to one");
+    if constexpr (is_source)
+        return std::shared_ptr<source<typename S::value_type>>(std::make_shared<S>(std::move(from)));
+    else return std::shared_ptr<source<S>>();
 }
 template <class S>
-    requires std::derived_from<S, source<typename S::value_type>>
+    requires source_class<S>
 std::shared_ptr<source<typename S::value_type>> shared_source(std::shared_ptr<S> from) {
-    if (!from) throw graph_error({"the pointer to a source is null"});
+    if (!from) throw graph_error({"hybrid, rate_limited: the pointer to a source is null"});
     return from;
 }
 
