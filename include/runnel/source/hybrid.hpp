@@ -149,7 +149,8 @@ private:
         if (position) std::tie(begun, inner_position) = detail::decode_live_position(*position);
         // One that cannot be read again is not in the way as long as nothing has been read.
         const bool from_there = position && (begun || !inner_position.empty());
-        auto inner = live_->open(id.substr(detail::live_prefix.size()), from_there ? &inner_position : nullptr, context);
+        auto inner =
+            live_->open(id.substr(detail::live_prefix.size()), from_there ? &inner_position : nullptr, context);
         return std::make_unique<live_reader>(id, std::move(inner), begun, progress_, context.wake);
     }
 
