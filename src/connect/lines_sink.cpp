@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "folders.hpp"
 #include "runnel/core/error.hpp"
 
 namespace runnel::detail {
@@ -28,12 +29,6 @@ std::uint64_t whole_lines(file& f, std::uint64_t size) {
         end -= n;
     }
     return 0;
-}
-
-std::string folder_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == path.npos) return ".";
-    return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 }  // namespace
@@ -66,12 +61,6 @@ void line_file::finish() {
     file_->sync();
     files_->sync_directory(folder_of(path_));
     file_.reset();
-}
-
-void text_line::refuse_line_breaks(std::string_view line) {
-    if (line.find('\n') != line.npos)
-        throw error("a text with a line break in it cannot be written as one line: \"" +
-                    std::string(line.substr(0, 100)) + "\". Replace the line break, or write JSON lines");
 }
 
 }  // namespace runnel::detail

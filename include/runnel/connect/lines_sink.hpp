@@ -3,12 +3,9 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 
-#include "runnel/codec/csv.hpp"
-#include "runnel/codec/display.hpp"
-#include "runnel/codec/json.hpp"
+#include "runnel/connect/line_formats.hpp"
 #include "runnel/core/file_system.hpp"
 #include "runnel/sink/sink.hpp"
 
@@ -56,14 +53,14 @@ private:
     std::string text_;
 };
 
-/// `Format` has `begin(std::string&)`, which writes a header if there is one, and `append(std::string&, const T&)`.
+/// Writes the lines of one subtask to a file.
 template <class T, class Format>
 class line_file_sink final : public sink<T> {
 public:
     line_file_sink(std::string path, Format format, lines_file_options options)
         : path_(std::move(path)), format_(std::move(format)), options_(options) {}
 
-    std::string name() const override { return std::string(Format::name) + " " + path_; }
+    std::string name() const override { return std::string(Format::name) + "_lines_to " + path_; }
     std::unique_ptr<sink_writer<T>> open(const sink_context&) override {
         auto opened = std::make_unique<writer>(path_, format_, options_, opened_);
         opened_ = true;
@@ -82,14 +79,7 @@ private:
             for (std::size_t i = records.cursor(); i < records.size(); ++i) {
                 // Said first, so that an exception is known to be of this record.
                 records.consume_until(i);
-                const std::size_t before = text.size();
-                try {
-                    format_.append(text, std::as_const(records).value(i));
-                } catch (...) {
-                    text.resize(before);
-                    throw;
-                }
-                text += '\n';
+                append_line(format_, text, std::as_const(records).value(i));
                 file_.written();
             }
             records.consume_until(records.size());
@@ -113,43 +103,6 @@ private:
     Format format_;
     lines_file_options options_;
     bool opened_ = false;
-};
-
-struct json_line {
-    static constexpr std::string_view name = "json_lines_to";
-    template <class T>
-    void begin(std::string&) const {}
-    template <class T>
-    void append(std::string& text, const T& value) const {
-        append_json(text, value);
-    }
-};
-
-struct csv_line {
-    static constexpr std::string_view name = "csv_lines_to";
-    char delimiter;
-    template <class T>
-    void begin(std::string& text) const {
-        text += csv_header<T>(delimiter) + "\n";
-    }
-    template <class T>
-    void append(std::string& text, const T& value) const {
-        append_csv(text, value, delimiter);
-    }
-};
-
-struct text_line {
-    static constexpr std::string_view name = "text_lines_to";
-    template <class T>
-    void begin(std::string&) const {}
-    template <class T>
-    void append(std::string& text, const T& value) const {
-        const std::size_t before = text.size();
-        string_stream stream(text);
-        display(stream, value);
-        refuse_line_breaks(std::string_view(text).substr(before));
-    }
-    static void refuse_line_breaks(std::string_view line);
 };
 
 }  // namespace detail

@@ -24,7 +24,7 @@ struct operator_context {
     /// Key groups of the job in all, and those whose keys come to this subtask.
     std::size_t key_groups = 128;
     key_group_range mine{0, 128};
-    const runnel::clock* clock = nullptr;
+    runnel::clock* clock = nullptr;
     /// Counts of this instance; the operator adds to `late_dropped` and `skipped`, the rest is kept for it.
     operator_metrics* metrics = nullptr;
     /// Has `tick`, or a call that answered `blocked`, come soon; callable from any thread as long as the instance lives.

@@ -17,8 +17,8 @@ struct sink_context {
     std::size_t subtask = 0;
     std::size_t parallelism = 1;
     /// Has the call that answered `blocked` repeated; callable from any thread until the writer is destroyed.
-    std::function<void()> wake;
-    const runnel::clock* clock = nullptr;
+    std::function<void()> wake = {};
+    runnel::clock* clock = nullptr;
 };
 
 /// Takes the results of one subtask. Thread safety: unsafe; one subtask at a time uses it.

@@ -42,7 +42,7 @@ struct harness_options {
     bool flush = true;
     std::string name = "operator";
     /// Null: a manual clock of the harness's own.
-    const runnel::clock* clock = nullptr;
+    runnel::clock* clock = nullptr;
 };
 
 /// Drives one operator by hand, without threads: what goes in has come out, as far as it does, when the call returns.
