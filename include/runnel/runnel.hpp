@@ -71,6 +71,7 @@
 #include "runnel/runtime/posting_executor.hpp"
 #include "runnel/runtime/ready_state.hpp"
 #include "runnel/runtime/status.hpp"
+#include "runnel/sink/async_for_each.hpp"
 #include "runnel/sink/collect.hpp"
 #include "runnel/sink/for_each.hpp"
 #include "runnel/sink/null.hpp"

@@ -19,6 +19,16 @@ std::string describe(const std::string& operator_name, std::size_t subtask, time
     return text + ": " + cause;
 }
 
+std::string text_of(const std::exception_ptr& cause) {
+    try {
+        std::rethrow_exception(cause);
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "an exception that is not a std::exception";
+    }
+}
+
 }  // namespace
 
 graph_error::graph_error(std::vector<std::string> problems) : error(list(problems)), problems_(std::move(problems)) {}
@@ -28,5 +38,8 @@ job_error::job_error(std::string operator_name, std::size_t subtask, timestamp r
       operator_name_(std::move(operator_name)),
       subtask_(subtask),
       record_time_(record_time == timestamp::max() ? timestamp::min() : record_time) {}
+
+record_error::record_error(std::exception_ptr cause, timestamp record_time)
+    : error(text_of(cause)), cause_(std::move(cause)), record_time_(record_time) {}
 
 }  // namespace runnel

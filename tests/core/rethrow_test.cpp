@@ -56,6 +56,21 @@ TEST_CASE("what is not a std::exception is nested too") {
     }
 }
 
+TEST_CASE("a failure that is learnt of later names the time of its own record, and nests the cause") {
+    const auto cause = std::make_exception_ptr(std::out_of_range("no such column"));
+    CHECK_THROWS_WITH(throw record_error(cause, timestamp(7)), "no such column");
+    CHECK_THROWS_WITH(throw record_error(std::make_exception_ptr(42), timestamp(7)),
+                      "an exception that is not a std::exception");
+    try {
+        rethrown([&] { throw record_error(cause, timestamp(std::chrono::seconds(7))); });
+        FAIL("nothing was thrown");
+    } catch (const job_error& e) {
+        CHECK(e.record_time() == timestamp(std::chrono::seconds(7)));
+        CHECK(e.operator_name() == "parse");
+        CHECK_THROWS_AS(std::rethrow_if_nested(e), std::out_of_range);
+    }
+}
+
 TEST_CASE("the end of the input is no time") {
     const job_error e("sink", 0, timestamp::max(), "disk full");
     CHECK(std::string(e.what()) == "operator 'sink', subtask 0: disk full");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -38,6 +39,20 @@ public:
 private:
     std::string operator_name_;
     std::size_t subtask_;
+    timestamp record_time_;
+};
+
+/// The failure of a record that was handed over before: thrown by who learns of it only when it holds other records.
+/// The `job_error` that comes of it names the record's time, with the cause nested.
+class record_error : public error {
+public:
+    /// Precondition: `cause` is not null.
+    record_error(std::exception_ptr cause, timestamp record_time);
+    const std::exception_ptr& cause() const noexcept { return cause_; }
+    timestamp record_time() const noexcept { return record_time_; }
+
+private:
+    std::exception_ptr cause_;
     timestamp record_time_;
 };
 
