@@ -16,6 +16,7 @@
 #include "runnel/connect/files.hpp"
 #include "runnel/connect/follow.hpp"
 #include "runnel/connect/glob.hpp"
+#include "runnel/connect/http_post.hpp"
 #include "runnel/connect/json_lines.hpp"
 #include "runnel/connect/line_formats.hpp"
 #include "runnel/connect/line_reader.hpp"

@@ -169,8 +169,8 @@ private:
     async_for_each_options options_;
 };
 
-/// Calls `f(const T&, record_done)` or `f(const T&, timestamp, record_done)` for each record, one at a time, in order, on
-/// the job's threads. What `f` begins may go on after it returns, until it calls the `record_done`; so at most
+/// Calls `f(const T&, record_done)` or `f(const T&, timestamp, record_done)` for each record, one at a time, in order,
+/// on the job's threads. What `f` begins may go on after it returns, until it calls the `record_done`; so at most
 /// `capacity` records are under way, and the job ends when all are over.
 ///
 /// Errors: an exception, or one handed to the `record_done`, ends the job; the error names the record's time.
