@@ -27,6 +27,7 @@
 #include "runnel/connect/rolling_files.hpp"
 #include "runnel/connect/socket_options.hpp"
 #include "runnel/connect/tcp.hpp"
+#include "runnel/connect/tcp_output.hpp"
 #include "runnel/connect/udp.hpp"
 #include "runnel/connect/unix_socket.hpp"
 #include "runnel/core/atomics.hpp"

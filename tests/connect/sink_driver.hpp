@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -75,11 +76,16 @@ public:
         return waits_;
     }
     noticed_clock& clock() { return clock_; }
+    /// Called when the sink has refused.
+    std::function<void()> refused = [] {};
 
 private:
     template <class F>
     void until(F f) {
-        while (f() == runnel::progress::blocked) wait();
+        while (f() == runnel::progress::blocked) {
+            refused();
+            wait();
+        }
     }
     void wait() {
         for (;;) {

@@ -16,7 +16,8 @@ namespace runnel {
 struct sink_context {
     std::size_t subtask = 0;
     std::size_t parallelism = 1;
-    /// Has the call that answered `blocked` repeated; callable from any thread until the writer is destroyed.
+    /// Has the call that answered `blocked` repeated, or, if none did, `flush` called soon; callable from any thread
+    /// until the writer is destroyed.
     std::function<void()> wake = {};
     runnel::clock* clock = nullptr;
 };
