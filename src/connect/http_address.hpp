@@ -29,9 +29,9 @@ inline void http_address::read(std::string_view url) {
     name = shown;
     const auto refuse = [&](std::string_view why) { problem = "\"" + name + "\": " + std::string(why); };
     for (const char c : url)
-        if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f') {
+        if (const auto byte = static_cast<unsigned char>(c); byte <= ' ' || byte >= 0x7f) {
             name = "url";
-            return refuse("an address holds no spaces or control characters. Write them as %20 and the like");
+            return refuse("an address is of ASCII without spaces. Write other characters as %20 and the like");
         }
     if (url.starts_with("https://"))
         return refuse("https is not offered, since there is no TLS here. Post to a proxy on this machine that speaks "

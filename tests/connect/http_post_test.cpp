@@ -312,7 +312,7 @@ TEST_CASE("an address that cannot be used is a problem before the job starts, an
     CHECK(problems("https://example.com/b?key=secret") ==
           strings{"\"https://example.com/b\": https is not offered, since there is no TLS here. Post to a proxy on this "
                   "machine that speaks TLS, or write a sink of your own"});
-    for (const char* bad : {"", "/x", ":80", "a:", "a:0", "a:65536", "a:8x", "a:-1", "[::1", "[::1]x", "a b",
+    for (const char* bad : {"", "/x", ":80", "a:", "a:0", "a:65536", "a:8x", "a:-1", "[::1", "[::1]x", "a b", "\xc3\xa4",
                             "a/\r\nX: y", "user:secret@a/"}) {
         CAPTURE(bad);
         const strings found = problems(http + bad);

@@ -145,10 +145,10 @@ private:
 ///
 /// What the server sends is read and ignored; when it closes the connection before the end, that counts as lost. At the
 /// end the job waits until the server has closed it: only then has it read everything.
-/// A thread waits for the socket. A connection that is lost ends the job, unless `reconnects` says otherwise: then lines
-/// that the server's system had not confirmed are sent again, and may come twice. TCP confirms what has reached the
-/// system, not the program: lines that a program had not read when it died are lost, so this is at least once for a
-/// program that goes on, and no more than that.
+/// A thread waits for the socket. A connection that is lost ends the job, unless `reconnects` says otherwise; then what
+/// the server's system had not confirmed is sent again, by whole lines, and may come twice. TCP confirms what has
+/// reached the system, not the program: lines that a program had not read when it died are lost. So this is at least
+/// once for a program that goes on, and no more than that.
 /// Errors: `io_error` with host, port and the system's reason.
 /// Example: `stream.to(runnel::json_lines_to(runnel::tcp_connect_to("localhost", 9000)))`
 inline tcp_output tcp_connect_to(std::string host, std::uint16_t port, tcp_output_options options = {}) {
