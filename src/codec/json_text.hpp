@@ -8,6 +8,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "runnel/codec/utf8.hpp"
+
 /// What RFC 8259 says of numbers, white space and strings.
 namespace runnel::detail {
 
@@ -106,6 +108,44 @@ inline std::size_t find_bad_string(std::string_view text) noexcept {
         else if (inside && text[i] == '\\') ++i;
     }
     return start;
+}
+
+inline void append_escaped(std::string& out, char c) {
+    switch (c) {
+        case '"': out += "\\\""; return;
+        case '\\': out += "\\\\"; return;
+        case '\n': out += "\\n"; return;
+        case '\r': out += "\\r"; return;
+        case '\t': out += "\\t"; return;
+        default: break;
+    }
+    constexpr char digits[] = "0123456789abcdef";
+    out += "\\u00";
+    out += digits[static_cast<unsigned char>(c) >> 4];
+    out += digits[static_cast<unsigned char>(c) & 15];
+}
+
+/// The text in quotes; bytes that are no UTF-8 become the replacement character.
+inline void append_json_string(std::string& out, std::string_view text) {
+    out += '"';
+    while (!text.empty()) {
+        const std::size_t valid = valid_utf8_prefix(text);
+        std::size_t copied = 0;
+        for (std::size_t i = 0; i < valid; ++i) {
+            const char c = text[i];
+            if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
+            out.append(text, copied, i - copied);
+            append_escaped(out, c);
+            copied = i + 1;
+        }
+        out.append(text, copied, valid - copied);
+        text.remove_prefix(valid);
+        if (!text.empty()) {
+            out += "\xEF\xBF\xBD";
+            text.remove_prefix(1);
+        }
+    }
+    out += '"';
 }
 
 }  // namespace runnel::detail

@@ -1,48 +1,11 @@
 #include <cmath>
 
 #include "runnel/codec/json.hpp"
-#include "runnel/codec/utf8.hpp"
+#include "json_text.hpp"
 #include "text_value.hpp"
 
 namespace runnel::detail {
 namespace {
-
-void append_escaped(std::string& out, char c) {
-    switch (c) {
-        case '"': out += "\\\""; return;
-        case '\\': out += "\\\\"; return;
-        case '\n': out += "\\n"; return;
-        case '\r': out += "\\r"; return;
-        case '\t': out += "\\t"; return;
-        default: break;
-    }
-    constexpr char digits[] = "0123456789abcdef";
-    out += "\\u00";
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[static_cast<unsigned char>(c) & 15];
-}
-
-void append_string(std::string& out, std::string_view text) {
-    out += '"';
-    while (!text.empty()) {
-        const std::size_t valid = valid_utf8_prefix(text);
-        std::size_t copied = 0;
-        for (std::size_t i = 0; i < valid; ++i) {
-            const char c = text[i];
-            if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
-            out.append(text, copied, i - copied);
-            append_escaped(out, c);
-            copied = i + 1;
-        }
-        out.append(text, copied, valid - copied);
-        text.remove_prefix(valid);
-        if (!text.empty()) {
-            out += "\xEF\xBF\xBD";
-            text.remove_prefix(1);
-        }
-    }
-    out += '"';
-}
 
 template <class Float>
 void append_float(std::string& out, const void* from) {
@@ -60,7 +23,7 @@ public:
             case text_kind::boolean: out_ += *static_cast<const bool*>(from) ? "true" : "false"; return;
             case text_kind::float32: return append_float<float>(out_, from);
             case text_kind::float64: return append_float<double>(out_, from);
-            case text_kind::string: return append_string(out_, *static_cast<const std::string*>(from));
+            case text_kind::string: return append_json_string(out_, *static_cast<const std::string*>(from));
             case text_kind::time: return time(*static_cast<const timestamp*>(from));
             case text_kind::enumeration: return enumeration(type, from);
             case text_kind::optional: {
@@ -96,10 +59,10 @@ public:
 private:
     void time(timestamp t) {
         if (unit_ != nullptr) append_number(out_, count_units(t, *unit_));
-        else append_string(out_, to_string(t));
+        else append_json_string(out_, to_string(t));
     }
     void enumeration(const text_type& type, const void* from) {
-        if (const auto* e = find_value(type, load_integer(type.element->kind, from))) append_string(out_, e->name);
+        if (const auto* e = find_value(type, load_integer(type.element->kind, from))) append_json_string(out_, e->name);
         else append_integer(out_, type.element->kind, from);
     }
     void members(const text_type& type, const void* from) {
@@ -107,7 +70,7 @@ private:
             const text_member& member = type.members[i];
             if (i != 0) out_ += ',';
             if (!member.name.empty()) {
-                append_string(out_, member.name);
+                append_json_string(out_, member.name);
                 out_ += ':';
             }
             // The accessor serves readers too; nothing is changed here.
@@ -125,7 +88,7 @@ private:
             if (!first) self.out_ += ',';
             first = false;
             if (key != nullptr) {
-                append_string(self.out_, *key);
+                append_json_string(self.out_, *key);
                 self.out_ += ':';
             }
             self.value(element_type, element);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "../codec/json_text.hpp"
+
 namespace runnel::plan {
 
 node_id graph::add(node n) {
@@ -57,7 +59,9 @@ std::size_t graph::parallelism_of(node_id id, std::size_t job_parallelism) const
             }
         } else if (!n.parallelism) {
             const auto inputs = inputs_of(i);
-            if (!inputs.empty() && !inputs[0]->by_key) {
+            const bool placed = std::any_of(inputs.begin(), inputs.end(),
+                                            [](const edge* e) { return !e->place.is_forward(); });
+            if (!inputs.empty() && !placed) {
                 wanted = 1;
                 for (const edge* e : inputs) wanted = std::max(wanted, of[e->from]);
             }
@@ -72,16 +76,61 @@ void graph::settle_parallelism(std::size_t job_parallelism) {
 }
 
 bool graph::connects(const edge& e, std::size_t i, std::size_t k, std::size_t job_parallelism) const {
-    return e.by_key || k == i % parallelism_of(e.to, job_parallelism);
+    return !e.place.is_forward() || k == i % parallelism_of(e.to, job_parallelism);
 }
 
 bool graph::is_chained(const edge& e, std::size_t job_parallelism) const {
     const std::size_t from = parallelism_of(e.from, job_parallelism);
     const std::size_t to = parallelism_of(e.to, job_parallelism);
-    return from == to && (!e.by_key || from == 1) && inputs_of(e.to).size() == 1;
+    return from == to && (e.place.is_forward() || from == 1) && inputs_of(e.to).size() == 1;
 }
 
-std::vector<std::string> graph::validate(std::size_t job_parallelism) const {
+namespace {
+
+/// What is wrong with the parallelism that the user has given to an operator.
+std::vector<std::string> problems_of_parallelism(const graph& g, node_id id, std::size_t job_parallelism,
+                                                 std::size_t key_groups) {
+    std::vector<std::string> problems;
+    const node& n = g.nodes[id];
+    const std::size_t wanted = *n.parallelism;
+    if (wanted > n.max_parallelism)
+        problems.push_back(
+            fmt::format("its parallelism is {}, but it can run in {} at most.", wanted, n.max_parallelism));
+    if (n.split_count) {
+        try {
+            const std::size_t splits = std::max<std::size_t>(1, n.split_count());
+            if (wanted > splits)
+                problems.push_back(fmt::format("its parallelism is {}, but it has {} to read in parallel. Use at most "
+                                               "{}, and .rebalance() behind it to use more subtasks.",
+                                               wanted, splits == 1 ? "1 split" : fmt::format("{} splits", splits),
+                                               splits));
+        } catch (const std::exception&) {
+            // The source will say what is wrong when it is opened.
+        }
+    }
+    const auto inputs = g.inputs_of(id);
+    std::size_t feeding = 0;
+    bool placed = inputs.empty();
+    bool keyed = false;
+    for (const edge* e : inputs) {
+        placed |= !e->place.is_forward();
+        keyed |= e->place.by == placement::rule::by_key;
+        feeding = std::max(feeding, g.parallelism_of(e->from, job_parallelism));
+    }
+    if (keyed && key_groups != 0 && wanted > key_groups)
+        problems.push_back(fmt::format("its parallelism is {}, but there are only {} key groups to share. Use at most "
+                                       "{}, or more key_groups.",
+                                       wanted, key_groups, key_groups));
+    if (!placed && feeding < wanted)
+        problems.push_back(fmt::format("its parallelism is {}, but its records come from {} subtask{}, so that {} "
+                                       "would have nothing to do. Write .rebalance() before it.",
+                                       wanted, feeding, feeding == 1 ? "" : "s", wanted - feeding));
+    return problems;
+}
+
+}  // namespace
+
+std::vector<std::string> graph::validate(std::size_t job_parallelism, std::size_t key_groups) const {
     std::vector<std::string> problems;
     auto add = [&](const node& n, std::string_view what) {
         problems.push_back(fmt::format("operator '{}' ({}): {}", n.name, n.kind, what));
@@ -101,9 +150,8 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism) const {
         const node& n = nodes[id];
         for (const std::string& p : n.problems) add(n, p);
         if (n.parallelism == std::size_t{0}) add(n, "its parallelism is 0. Use at least 1.");
-        if (n.parallelism && *n.parallelism > n.max_parallelism)
-            add(n,
-                fmt::format("its parallelism is {}, but it can run in {} at most.", *n.parallelism, n.max_parallelism));
+        if (n.parallelism > std::size_t{0})
+            for (const std::string& p : problems_of_parallelism(*this, id, job_parallelism, key_groups)) add(n, p);
         const failure_policy& failure = n.on_failure;
         if (n.make_source && failure.retries != 0) add(n, "a source cannot retry. Leave retry(...) out.");
         if (failure.retries != 0 && failure.backoff < duration::zero())
@@ -130,7 +178,7 @@ namespace {
 
 std::string how(const graph& g, const edge& e, std::size_t job_parallelism) {
     if (g.is_chained(e, job_parallelism)) return "chained";
-    if (e.by_key) return "by key";
+    if (!e.place.is_forward()) return std::string(e.place.text());
     const std::size_t from = g.parallelism_of(e.from, job_parallelism);
     const std::size_t to = g.parallelism_of(e.to, job_parallelism);
     return from > to ? "gathered" : "forward";
@@ -166,6 +214,31 @@ std::string graph::describe(std::size_t job_parallelism) const {
         out += '\n';
     }
     return out;
+}
+
+std::string graph::describe_json(std::size_t job_parallelism) const {
+    std::string out = "{\"pipeline\":";
+    detail::append_json_string(out, name);
+    out += fmt::format(",\"parallelism\":{},\"operators\":[", job_parallelism);
+    for (node_id id = 0; id < nodes.size(); ++id) {
+        const node& n = nodes[id];
+        out += fmt::format("{}{{\"id\":{},\"name\":", id == 0 ? "" : ",", id);
+        detail::append_json_string(out, n.name);
+        out += ",\"kind\":";
+        detail::append_json_string(out, n.kind);
+        out += ",\"detail\":";
+        detail::append_json_string(out, n.detail);
+        out += fmt::format(",\"parallelism\":{},\"inputs\":[", parallelism_of(id, job_parallelism));
+        const auto inputs = inputs_of(id);
+        for (const edge* e : inputs) {
+            out += fmt::format("{}{{\"from\":{},\"output\":{},\"input\":{},\"placed\":", e == inputs.front() ? "" : ",",
+                               e->from, e->from_port, e->to_port);
+            detail::append_json_string(out, how(*this, *e, job_parallelism));
+            out += '}';
+        }
+        out += "]}";
+    }
+    return out + "]}";
 }
 
 std::string graph::dot(std::size_t job_parallelism) const {

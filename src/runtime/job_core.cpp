@@ -21,7 +21,7 @@ constexpr std::size_t raw_bytes_kept = 200;
 }  // namespace
 
 job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::move(graph)), options_(options) {
-    std::vector<std::string> problems = graph_.validate(options_.parallelism);
+    std::vector<std::string> problems = graph_.validate(options_.parallelism, options_.key_groups);
     if (options_.batch_size == 0) problems.push_back("batch_size is 0. Use at least 1; 256 to 1,024 suit most jobs.");
     if (options_.channel_capacity == 0) problems.push_back("channel_capacity is 0. Use at least 1.");
     if (options_.key_groups == 0 || options_.key_groups > 32768)
@@ -57,7 +57,7 @@ void job_core::size_channels() {
             if (graph_.is_chained(e, options_.parallelism)) continue;
             const std::size_t from = graph_.parallelism_of(e.from, options_.parallelism);
             const std::size_t to = graph_.parallelism_of(e.to, options_.parallelism);
-            const std::size_t channels = e.by_key ? from * to : from;
+            const std::size_t channels = e.place.is_forward() ? from : from * to;
             // In the ring, and one at each end.
             bytes += channels * (capacity + 2) * batch * graph_.nodes[e.from].outputs[e.from_port]->size;
         }
@@ -207,8 +207,9 @@ void job_core::wire_outputs(subtask& s, plan::node_id id, std::size_t index, std
             std::vector<channel*> channels;
             for (const link& l : links_)
                 if (l.of == e && l.from == index) channels.push_back(l.through.get());
-            s.links.push_back(e->by_key ? e->by_key(std::move(channels), options_.batch_size, options_.key_groups)
-                                        : n.outputs[port]->forward(*channels.at(0), options_.batch_size));
+            s.links.push_back(e->place.is_forward()
+                                  ? n.outputs[port]->forward(*channels.at(0), options_.batch_size)
+                                  : e->place.make(std::move(channels), options_.batch_size, options_.key_groups));
             to.push_back(s.links.back().get());
         }
         if (to.empty()) continue;

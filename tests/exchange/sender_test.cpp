@@ -155,22 +155,6 @@ TEST_CASE("a sender frees what it could not send") {
     CHECK(s.take(0) == "0@0 2@2 4@4 6@6");
 }
 
-TEST_CASE("groups of keys are dealt to channels in ranges") {
-    struct group_of {
-        std::size_t operator()(int value) const { return static_cast<std::size_t>(value); }
-    };
-    for (std::size_t channels : {1, 2, 3, 7, 128}) {
-        by_key_group<int, group_of> p{{}, 128};
-        std::size_t last = 0;
-        for (int g = 0; g < 128; ++g) {
-            const std::size_t c = p(g, channels);
-            CHECK(c < channels);
-            CHECK(c >= last);
-            last = c;
-        }
-    }
-}
-
 // The property that all of the exchange stands for: random producers, tiny rings, random refusals, any interleaving.
 namespace {
 

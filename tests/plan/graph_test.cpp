@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -26,18 +28,15 @@ struct sketch {
         return g.add(std::move(n));
     }
     node_id op(std::string kind, const std::vector<node_id>& from, bool by_key = false) {
+        return op(std::move(kind), from, by_key ? placement::rule::by_key : placement::rule::forward);
+    }
+    node_id op(std::string kind, const std::vector<node_id>& from, placement::rule by) {
         node n;
         n.kind = std::move(kind);
         n.make_stage = [](std::function<void()>) { return std::unique_ptr<stage>(); };
         n.outputs.push_back(&record_type_of<int>());
         const node_id id = g.add(std::move(n));
-        for (const node_id f : from) {
-            edge e{f, 0, id, 0, {}};
-            if (by_key) e.by_key = [](std::vector<channel*>, std::size_t, std::size_t) {
-                return std::unique_ptr<receiver_base>();
-            };
-            g.edges.push_back(std::move(e));
-        }
+        for (const node_id f : from) g.edges.push_back({f, 0, id, 0, {by, {}}});
         return id;
     }
     node_id sink(const std::vector<node_id>& from, std::size_t max_parallelism = 1) {
@@ -108,6 +107,52 @@ TEST_CASE("more subtasks than an operator can have are refused, if asked for by 
     CHECK(s.has_problem("its parallelism is 3, but it can run in 2 at most"));
 }
 
+TEST_CASE("more subtasks than a source has splits are refused, if asked for by name") {
+    sketch s;
+    const node_id source = s.source(true, 2);
+    s.sink({source});
+    CHECK(s.g.validate(8).empty());
+    s.at(source).parallelism = 2;
+    CHECK(s.g.validate(1).empty());
+    s.at(source).parallelism = 3;
+    CHECK(s.has_problem("its parallelism is 3, but it has 2 splits to read in parallel"));
+    s.at(source).split_count = []() -> std::size_t { throw std::runtime_error("no such folder"); };
+    CHECK(s.g.validate(1).empty());  // Whatever is wrong is said when it is opened.
+}
+
+TEST_CASE("more subtasks than key groups are refused, if asked for by name") {
+    sketch s;
+    const node_id source = s.source(true, 9);
+    const node_id keyed = s.op("window", {source}, true);
+    s.sink({keyed});
+    s.at(keyed).parallelism = 9;
+    CHECK(s.g.validate(1, 9).empty());
+    CHECK(s.g.validate(9, 8).size() == 1);
+    CHECK(s.g.validate(9, 8)[0] ==
+          "operator 'window_2' (window): its parallelism is 9, but there are only 8 key groups to share. Use at most 8, "
+          "or more key_groups.");
+    const node_id map = s.op("map", {source}, placement::rule::rebalance);
+    s.sink({map});
+    s.at(map).parallelism = 9;
+    CHECK(s.g.validate(9, 8).size() == 1);
+}
+
+TEST_CASE("an operator with more subtasks than feed it is refused, unless records are placed anew") {
+    sketch s;
+    const node_id source = s.source(true, 2);
+    const node_id map = s.op("map", {source});
+    s.sink({map});
+    s.at(map).parallelism = 5;
+    CHECK(s.g.validate(2).size() == 1);
+    CHECK(s.has_problem("its records come from 2 subtasks, so that 3 would have nothing to do", 2));
+    CHECK(s.has_problem("its records come from 1 subtask, so that 4 would have nothing to do", 1));
+    s.at(map).parallelism = 1;
+    CHECK(s.g.validate(2).empty());
+    s.at(map).parallelism = 5;
+    s.g.edges[0].place.by = placement::rule::rebalance;
+    CHECK(s.g.validate(2).empty());
+}
+
 TEST_CASE("records that cannot be copied cannot go to two places") {
     sketch s;
     const node_id source = s.source();
@@ -153,6 +198,26 @@ TEST_CASE("parallelism: a source has no more than its splits, a keyed operator t
     CHECK(of(sink) == 1);
     s.at(map).parallelism = 5;
     CHECK(of(map) == 5);
+}
+
+TEST_CASE("an operator whose records are placed anew has the job's parallelism, and is chained only to a lone one") {
+    using rule = placement::rule;
+    for (const rule by : {rule::by_key, rule::rebalance, rule::broadcast, rule::custom}) {
+        sketch s;
+        const node_id source = s.source(true, 2);
+        const node_id placed = s.op("map", {source}, by);
+        const node_id merged = s.op("map", {source});
+        s.g.edges.push_back({source, 0, merged, 0, {by, {}}});
+        const edge& e = *s.g.inputs_of(placed)[0];
+        CHECK(s.g.parallelism_of(placed, 5) == 5);
+        CHECK(s.g.parallelism_of(merged, 5) == 5);
+        CHECK_FALSE(s.g.is_chained(e, 5));
+        CHECK_FALSE(s.g.is_chained(e, 2));
+        CHECK(s.g.is_chained(e, 1));
+        for (std::size_t i = 0; i < 2; ++i)
+            for (std::size_t k = 0; k < 5; ++k) CHECK(s.g.connects(e, i, k, 5));
+        CHECK(s.g.describe(2).find("<- source_1 [" + std::string(e.place.text()) + "]") != std::string::npos);
+    }
 }
 
 TEST_CASE("parallelism stays as it is once settled, though the splits become more") {
@@ -248,6 +313,52 @@ TEST_CASE("describe: one line per operator, with what feeds it and how") {
           "  per user: window x2 <- map_filter_2 [by key]\n"
           "  sink_4: sink x1 <- per user [gathered]\n"
           "  late: sink x1 <- per user side output 1 [gathered]\n");
+}
+
+TEST_CASE("describe_json: all that describe says, for programs") {
+    sketch s;
+    s.g.name = "clicks";
+    const node_id source = s.source(true, 4);
+    s.at(source).detail = "collection";
+    const node_id window = s.op("window", {source}, true);
+    s.at(window).name = "per user";
+    s.at(window).outputs.push_back(&record_type_of<int>());
+    s.sink({window});
+    s.g.edges.back().from_port = 1;
+    CHECK(s.g.describe_json(2) ==
+          R"({"pipeline":"clicks","parallelism":2,"operators":[)"
+          R"({"id":0,"name":"source_1","kind":"source","detail":"collection","parallelism":2,"inputs":[]},)"
+          R"({"id":1,"name":"per user","kind":"window","detail":"","parallelism":2,"inputs":[)"
+          R"({"from":0,"output":0,"input":0,"placed":"by key"}]},)"
+          R"({"id":2,"name":"sink_3","kind":"sink","detail":"","parallelism":1,"inputs":[)"
+          R"({"from":1,"output":1,"input":0,"placed":"gathered"}]}]})");
+}
+
+TEST_CASE("describe_json is JSON whatever the names are") {
+    std::string every_byte;
+    for (int c = 0; c < 256; ++c) every_byte += static_cast<char>(c);
+    for (const std::string& text : {std::string("plain"), std::string("quoted \"name\" \\ \n"), every_byte,
+                                    std::string("cut off \xE2\x82"), std::string("\xF0\x9F\x9A\x80 \0 zero", 12)}) {
+        sketch s;
+        s.g.name = text;
+        const node_id source = s.source();
+        s.at(source).name = text;
+        s.at(source).detail = text;
+        s.at(s.op("map", {source, source})).kind = text;
+        simdjson::dom::parser parser;
+        const simdjson::dom::element parsed = parser.parse(s.g.describe_json(3));
+        const simdjson::dom::array operators = parsed["operators"];
+        CHECK(operators.size() == 2);
+        const std::string_view name = parsed["pipeline"];
+        CHECK(std::string_view(operators.at(0)["name"]) == name);
+        CHECK(std::string_view(operators.at(0)["detail"]) == name);
+        CHECK(std::string_view(operators.at(1)["kind"]) == name);
+        CHECK(simdjson::dom::array(operators.at(1)["inputs"]).size() == 2);
+        if (text == "plain" || text[0] == 'q') CHECK(name == text);
+    }
+    simdjson::dom::parser parser;
+    const simdjson::dom::element empty = parser.parse(graph().describe_json());
+    CHECK(simdjson::dom::array(empty["operators"]).size() == 0);
 }
 
 TEST_CASE("dot: a digraph whose labels are quoted") {

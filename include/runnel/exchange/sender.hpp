@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -17,8 +16,9 @@ namespace runnel {
 ///
 /// A watermark travels behind the next batch of a channel rather than at once, so that steady input leaves in full
 /// batches. That is safe while records keep its promise; before a record that does not, it is sent first.
-/// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`; with one channel it
-/// is not asked, and whole batches change hands.
+/// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`, or `(const T&,
+/// timestamp, std::size_t channels)`; it may be asked again for a record that found no room. With one channel it is not
+/// asked, and whole batches change hands.
 /// Thread safety: unsafe; the producing subtask owns it.
 template <class T, class Partitioner>
 class sender final : public receiver<T> {
@@ -35,7 +35,7 @@ public:
             return progress::blocked;
         if (targets_.size() == 1) return pass_whole(records);
         for (std::size_t i = records.cursor(); i < records.size(); ++i) {
-            target& t = targets_[partitioner_(std::as_const(records).value(i), targets_.size())];
+            target& t = targets_[place(std::as_const(records).value(i), records.time(i))];
             if (!t.filling) t.filling = fresh(t);
             if (t.filling->size() >= batch_size_ && push(t) == progress::blocked) {
                 records.consume_until(i);
@@ -75,6 +75,12 @@ private:
         std::unique_ptr<batch<T>> filling;
         timestamp sent;
     };
+
+    std::size_t place(const T& value, timestamp t) {
+        if constexpr (std::is_invocable_v<Partitioner&, const T&, timestamp, std::size_t>)
+            return partitioner_(value, t, targets_.size());
+        else return partitioner_(value, targets_.size());
+    }
 
     std::unique_ptr<batch<T>> fresh(target& t) {
         if (batch_base* b = t.to->recycled()) return std::unique_ptr<batch<T>>(static_cast<batch<T>*>(b));
@@ -137,23 +143,6 @@ private:
     /// How many channels have got the signal that is on its way.
     std::size_t step_ = 0;
     bool idle_ = false;
-};
-
-/// The partitioner of an exchange with one channel.
-struct to_one {
-    template <class T>
-    std::size_t operator()(const T&, std::size_t) const {
-        return 0;
-    }
-};
-
-/// Sends each record where its key's group lives: to subtask `group * subtasks / groups`. `KeyGroup` maps a record to
-/// its group.
-template <class T, class GroupOf>
-struct by_key_group {
-    GroupOf group_of;
-    std::size_t groups;
-    std::size_t operator()(const T& record, std::size_t channels) { return group_of(record) * channels / groups; }
 };
 
 }  // namespace runnel

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <ranges>
@@ -37,6 +38,12 @@ inline constexpr bool flat_map_function = requires {
 template <class F, class T>
 inline constexpr bool key_function = requires {
     requires std::invocable<const F&, const T&> && !std::is_void_v<std::invoke_result_t<const F&, const T&>>;
+};
+
+template <class F, class T>
+inline constexpr bool partition_function = requires {
+    requires std::invocable<F&, const T&, std::size_t> &&
+                 std::is_integral_v<std::remove_cvref_t<std::invoke_result_t<F&, const T&, std::size_t>>>;
 };
 
 template <class F, class T>

@@ -16,6 +16,8 @@ template <class T, class Chain = chain<T>>
 class stream;
 template <class T>
 class source_stream;
+template <class T>
+class broadcast_stream;
 template <class K, class T, class KeyFn>
 class keyed_stream;
 template <class K, class T, class KeyFn, class Spec>

@@ -44,12 +44,14 @@ struct group_of_record {
 
 /// Edges that bring all records of a key to the subtask that owns its key group.
 template <class T, class KeyFn>
-by_key_function by_key_edges(KeyFn key) {
-    return [key = std::move(key)](std::vector<channel*> to, std::size_t batch_size,
-                                  std::size_t groups) -> std::unique_ptr<receiver_base> {
-        using partitioner = by_key_group<T, group_of_record<KeyFn, T>>;
-        return std::make_unique<sender<T, partitioner>>(std::move(to), partitioner{{key, groups}, groups}, batch_size);
-    };
+plan::placement by_key_edges(KeyFn key) {
+    return {plan::placement::rule::by_key,
+            [key = std::move(key)](std::vector<channel*> to, std::size_t batch_size,
+                                   std::size_t groups) -> std::unique_ptr<receiver_base> {
+                using partitioner = by_key_group<T, group_of_record<KeyFn, T>>;
+                return std::make_unique<sender<T, partitioner>>(std::move(to), partitioner{{key, groups}, groups},
+                                                                batch_size);
+            }};
 }
 
 }  // namespace detail

@@ -17,20 +17,35 @@ namespace runnel::detail {
 /// The graph that a pipeline and all its streams write to.
 using shared_graph = std::shared_ptr<plan::graph>;
 
-/// An output of a node: where the records of a stream come from. A merged stream has several.
+/// An output of a node, and how its records find their subtask: where the records of a stream come from. A merged
+/// stream has several.
 struct origin {
     plan::node_id node;
     std::size_t port;
+    plan::placement place{};
 };
 
-using by_key_function = decltype(plan::edge::by_key);
+/// The same outputs, their records placed in another way.
+inline std::vector<origin> placed(std::vector<origin> from, const plan::placement& place) {
+    for (origin& o : from) o.place = place;
+    return from;
+}
 
-/// Adds a node that is fed by `from`, over edges that place records by key if `by_key` is given.
-inline plan::node_id add_node(plan::graph& graph, const std::vector<origin>& from, plan::node n,
-                              const by_key_function& by_key = {}) {
+/// Has input `port` of node `id` fed by `from`.
+inline void add_edges(plan::graph& graph, const std::vector<origin>& from, plan::node_id id, std::size_t port = 0) {
+    for (const origin& o : from) graph.edges.push_back({o.node, o.port, id, port, o.place});
+}
+
+/// Adds a node that is fed by `from`.
+inline plan::node_id add_node(plan::graph& graph, const std::vector<origin>& from, plan::node n) {
     const plan::node_id id = graph.add(std::move(n));
-    for (const origin& o : from) graph.edges.push_back({o.node, o.port, id, 0, by_key});
+    add_edges(graph, from, id);
     return id;
+}
+/// The same, with the records placed in another way.
+inline plan::node_id add_node(plan::graph& graph, std::vector<origin> from, plan::node n,
+                              const plan::placement& place) {
+    return add_node(graph, placed(std::move(from), place), std::move(n));
 }
 
 /// A node that runs `op`.
@@ -56,6 +71,17 @@ plan::node operator_node(std::string kind, Op op) {
             return std::make_unique<operator_stage<Op>>(op);
         };
     return n;
+}
+
+/// The operator that a stream comes out of. Errors: `graph_error` if it is none: a merged stream, a rebalanced one.
+inline plan::node_id only_operator(const std::vector<origin>& from, const std::string& what) {
+    if (from.size() != 1)
+        throw graph_error({what + " is given to a merged stream, which is no operator. Say it for what comes before or "
+                                  "after."});
+    if (!from[0].place.is_forward())
+        throw graph_error({what + " is given to a stream behind " + std::string(from[0].place.text()) +
+                           ", which is no operator. Say it for what comes before or after."});
+    return from[0].node;
 }
 
 inline void rename(plan::graph& graph, plan::node_id id, const std::string& name) {
@@ -108,6 +134,11 @@ public:
     /// Names the sink, for messages and metrics.
     sink_node named(const std::string& name) const {
         detail::rename(*graph_, id_, name);
+        return *this;
+    }
+    /// Runs the sink in `n` subtasks, if it can.
+    sink_node with_parallelism(std::size_t n) const {
+        graph_->nodes[id_].parallelism = n;
         return *this;
     }
 

@@ -58,6 +58,12 @@ public:
         return *this;
     }
 
+    /// Reads in `n` subtasks, at most as many as there are splits, whatever the job's parallelism.
+    source_stream with_parallelism(std::size_t n) const {
+        node().parallelism = n;
+        return *this;
+    }
+
 private:
     plan::node& node() const { return this->graph_->nodes[id_]; }
 
@@ -117,6 +123,8 @@ public:
     std::vector<std::string> validate(std::size_t parallelism = 1) const { return graph_->validate(parallelism); }
     /// The operators, one a line: kind, parallelism, inputs, and how records get there.
     std::string describe(std::size_t parallelism = 1) const { return graph_->describe(parallelism); }
+    /// The same as one JSON object; see plan::graph::describe_json for its members.
+    std::string describe_json(std::size_t parallelism = 1) const { return graph_->describe_json(parallelism); }
     /// The same as a picture, in Graphviz's DOT language.
     std::string dot(std::size_t parallelism = 1) const { return graph_->dot(parallelism); }
 

@@ -7,11 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/graph/broadcast_stream.hpp"
 #include "runnel/graph/checks.hpp"
 #include "runnel/graph/dead_letter_output.hpp"
 #include "runnel/graph/fwd.hpp"
 #include "runnel/graph/keyed_stream.hpp"
 #include "runnel/graph/origin.hpp"
+#include "runnel/graph/placements.hpp"
 #include "runnel/operators/kernel.hpp"
 #include "runnel/operators/split.hpp"
 #include "runnel/sink/sink_stage.hpp"
@@ -126,6 +128,38 @@ public:
         return stream<T>(graph_, std::move(both));
     }
 
+    /// Deals the records out, one after the other, to as many subtasks as the job has, or the next operator asks for:
+    /// spreads work that has no key.
+    ///
+    /// Order: none between records that go to different subtasks, so the records of a later key_by come in any order.
+    /// Late records: as with several splits: one that breaks its source's promise may be saved by a slower subtask.
+    stream<T> rebalance() const {
+        return stream<T>(graph_, detail::placed(origins(), detail::placed_in_turn<T>()));
+    }
+
+    /// Gives every record to every subtask of the operator that is connected to it: rules, rates, settings.
+    broadcast_stream<T> broadcast() const {
+        constexpr bool copies = std::is_copy_constructible_v<T>;
+        static_assert(copies, "broadcast: every subtask gets a copy of each record, but the record cannot be copied");
+        if constexpr (copies) return {graph_, detail::placed(origins(), detail::placed_everywhere<T>())};
+        else return {graph_, {}};
+    }
+
+    /// Sends each record to the subtask with the index `f(record, subtasks)`, from 0 on. With one subtask `f` is not
+    /// asked; it may be asked twice for a record.
+    ///
+    /// Order: kept between records that one subtask sends to another. Late records: as for `rebalance`.
+    /// Errors: an index that is not below `subtasks` ends the job; the error names it and the record's time.
+    template <class F>
+    stream<T> partition_by(F f) const {
+        static_assert(detail::partition_function<F, T>,
+                      "partition_by: the function must take the stream's record as const T& and the number of "
+                      "subtasks, and return the index of one, an integer");
+        if constexpr (detail::partition_function<F, T>)
+            return stream<T>(graph_, detail::placed(origins(), detail::placed_where<T>(std::move(f))));
+        else return materialized();
+    }
+
     /// Two streams: the records for which `f(record)` is true, and the rest.
     template <class F>
     std::pair<stream<T>, stream<T>> split(F f) const {
@@ -174,7 +208,7 @@ public:
     }
 
     /// Names the operator that was written last: for messages, metrics and, when there is state, to find it again.
-    /// Throws graph_error for a merged stream, which is no operator.
+    /// Throws graph_error for a merged or rebalanced stream, which is no operator.
     stream named(std::string name) && {
         rename(std::move(name));
         return std::move(*this);
@@ -205,6 +239,14 @@ public:
         failure_policy& policy = failure("retry");
         policy.retries = n;
         policy.backoff = backoff;
+        return materialized();
+    }
+
+    /// Runs the operator that was written last in `n` subtasks, whatever the job's parallelism; what was written is one
+    /// operator, and what follows is another. Results don't depend on it.
+    /// Throws graph_error for a merged or rebalanced stream, which is no operator.
+    stream<T> with_parallelism(std::size_t n) const {
+        graph_->nodes[detail::only_operator(origins(), "with_parallelism")].parallelism = n;
         return materialized();
     }
 
@@ -255,10 +297,7 @@ protected:
         }
     }
     failure_policy& failure(const char* what) const {
-        if (origins().size() != 1)
-            throw graph_error({std::string(what) + ": a merged stream is no operator. Say it of what comes before or "
-                               "after it."});
-        return graph_->nodes[origins()[0].node].on_failure;
+        return graph_->nodes[detail::only_operator(origins(), what)].on_failure;
     }
     stream<T> materialized() const { return stream<T>(graph_, origins()); }
 
@@ -270,10 +309,7 @@ protected:
 
     void rename(std::string name) {
         if constexpr (step_count == 0) {
-            if (from_.size() != 1)
-                throw graph_error({"named: '" + name + "' is given to a merged stream, which is no operator. Name what "
-                                   "comes before or after it."});
-            detail::rename(*graph_, from_[0].node, name);
+            detail::rename(*graph_, detail::only_operator(from_, "the name '" + name + "'"), name);
         } else {
             names_.back() = std::move(name);
             named_ = true;

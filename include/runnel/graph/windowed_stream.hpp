@@ -18,7 +18,7 @@ namespace runnel {
 namespace detail {
 
 template <class T, class KeyFn>
-by_key_function by_key_edges(KeyFn key);
+plan::placement by_key_edges(KeyFn key);
 
 }  // namespace detail
 

@@ -10,10 +10,12 @@
 #include <typeinfo>
 #include <vector>
 
+#include "runnel/exchange/partitioners.hpp"
 #include "runnel/exchange/sender.hpp"
 #include "runnel/exchange/tee.hpp"
 #include "runnel/operators/operator_stage.hpp"
 #include "runnel/operators/stage.hpp"
+#include "runnel/plan/placement.hpp"
 #include "runnel/source/source_stage.hpp"
 
 /// The graph without its types: what the runtime executes and what `describe()` shows.
@@ -54,8 +56,8 @@ struct node {
     std::string kind;  ///< "source", "map, filter", "window", "sink", ...
     std::string name;  ///< Unique; given by the user or made from kind and number.
     bool named = false;
-    /// If set by the user. Otherwise a source has the job's, but no more than it has splits; an operator that is fed
-    /// by key has the job's; any other that of its input.
+    /// If set by the user. Otherwise a source has the job's, but no more than it has splits; an operator whose records
+    /// are placed anew (by key, rebalance, ...) has the job's; any other that of its input.
     std::optional<std::size_t> parallelism;
     std::size_t max_parallelism = static_cast<std::size_t>(-1);
     bool gives_event_time = false;  ///< A source that sets it.
@@ -81,11 +83,7 @@ struct edge {
     std::size_t from_port;
     node_id to;
     std::size_t to_port = 0;
-    /// Makes the producing end if records are placed by key. Empty: what subtask i of n sends goes to subtask i mod m
-    /// of m, so that the order of records never changes.
-    std::function<std::unique_ptr<receiver_base>(std::vector<channel*> to, std::size_t batch_size,
-                                                 std::size_t key_groups)>
-        by_key;
+    placement place{};
 };
 
 /// Nodes in the order in which they were written, so that every edge leads from a lower to a higher id.
@@ -107,9 +105,13 @@ struct graph {
     /// True if both ends of `e` run in the same subtask, one calling the other, without a channel.
     bool is_chained(const edge& e, std::size_t job_parallelism) const;
     /// All problems, in words; empty if the graph can run.
-    std::vector<std::string> validate(std::size_t job_parallelism) const;
+    std::vector<std::string> validate(std::size_t job_parallelism, std::size_t key_groups = 128) const;
     /// One line per operator: what it is, what feeds it and how.
     std::string describe(std::size_t job_parallelism = 1) const;
+    /// The same for programs: one JSON object, {"pipeline", "parallelism", "operators": [{"id", "name", "kind",
+    /// "detail", "parallelism", "inputs": [{"from", "output", "input", "placed"}]}]}; "from" is the id of the operator
+    /// that feeds it, "output" and "input" are ports, 0 the main one.
+    std::string describe_json(std::size_t job_parallelism = 1) const;
     /// The same in Graphviz's DOT language.
     std::string dot(std::size_t job_parallelism = 1) const;
 };
