@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "runnel/operators/operator.hpp"
+#include "runnel/operators/process_context.hpp"
 #include "runnel/sink/sink.hpp"
 #include "runnel/source/source.hpp"
 #include "runnel/window/aggregate.hpp"
@@ -79,6 +80,16 @@ inline constexpr bool operator_class = requires {
 
 template <class Op>
 inline constexpr bool takes_records = batch_operator<Op> || record_operator<Op>;
+
+template <class Fn, class T>
+inline constexpr bool process_function = requires(Fn& fn, const T& record, process_context_of<Fn>& context) {
+    fn.on_record(record, context);
+};
+
+template <class Fn, class U>
+inline constexpr bool second_function = requires(Fn& fn, const U& record, process_context_of<Fn>& context) {
+    fn.on_second(record, context);
+};
 
 template <class Agg, class T>
 inline constexpr bool aggregate_argument = requires { requires aggregate_recipe_for<Agg, T> || aggregate_for<Agg, T>; };

@@ -22,5 +22,7 @@ template <class K, class T, class KeyFn>
 class keyed_stream;
 template <class K, class T, class KeyFn, class Spec>
 class windowed_stream;
+template <class T>
+class late_output;
 
 }  // namespace runnel

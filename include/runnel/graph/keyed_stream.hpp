@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runnel/graph/checks.hpp"
+#include "runnel/graph/connected_stream.hpp"
 #include "runnel/graph/fwd.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/graph/windowed_stream.hpp"
@@ -89,6 +90,62 @@ public:
         else return stream<T>(graph_, from_);
     }
 
+    /// Runs a process function: a class of the user's own that gets each record with the state and the timers of its
+    /// key, in the order in which the records arrive. Gives a stream, or with side outputs a tuple of streams.
+    ///
+    ///     struct fraud {
+    ///         using output_type = alert;
+    ///         runnel::value_state<bool> small;
+    ///         runnel::event_timer forget;
+    ///         void open(runnel::state_setup& s) {
+    ///             small = s.value<bool>("small");
+    ///             forget = s.event_timer("forget");
+    ///         }
+    ///         void on_record(const tx& t, runnel::process_context<alert>& c) {
+    ///             if (t.amount > 500 && small.has_value()) c.emit({t.card});
+    ///             small.clear();
+    ///             if (t.amount >= 1) return;
+    ///             small.set(true);
+    ///             forget.set(c.time() + 1min);
+    ///         }
+    ///         void on_timer(const runnel::timer_event&, runnel::process_context<alert>&) { small.clear(); }
+    ///     };
+    ///     transactions.key_by(&tx::card).process(fraud{}).to(...);
+    ///
+    /// See operators/process.hpp for all that such a class can have.
+    template <class Fn>
+    auto process(Fn fn) const {
+        constexpr bool fits = detail::process_function<Fn, T>;
+        static_assert(fits,
+                      "process: needs a copyable class with output_type and on_record(const T&, "
+                      "process_context<Out>&), Out being its output_type; see operators/process.hpp");
+        if constexpr (fits) {
+            using op = process_operator<K, T, KeyFn, Fn>;
+            return detail::streams_of<Fn>(graph_, detail::add_process(*graph_, from_, "process", op(key_, std::move(fn)),
+                                                                      detail::by_key_edges<T>(key_)));
+        } else {
+            return stream<T>(graph_, from_);
+        }
+    }
+
+    /// Has the process function that follows get the records in order of event time: each is held until the watermark
+    /// has reached its time, so results don't depend on the order of arrival. Late ones are counted. Needs event time.
+    ordered_keyed_stream<K, T, KeyFn, void> in_event_time_order() const { return {graph_, from_, key_, nullptr}; }
+    /// The same, with a place for the late ones.
+    ordered_keyed_stream<K, T, KeyFn, late_output<T>> in_event_time_order(const late_output<T>& late) const {
+        return {graph_, from_, key_, late};
+    }
+
+    /// Brings a second stream, keyed by the same type, to the same place: `process` then takes a function that gets
+    /// the records of both.
+    template <class U, class SecondKeyFn>
+    auto connect(const keyed_stream<K, U, SecondKeyFn>& second) const {
+        if (second.graph_ != graph_)
+            throw graph_error({"connect: the two streams belong to different pipelines. Connect streams of one "
+                               "pipeline."});
+        return connected_stream<K, T, KeyFn, U, SecondKeyFn>(graph_, from_, key_, second.from_, second.key_);
+    }
+
     /// Runs an operator of the user's own where all records of a key meet in one subtask, in order; see operator.hpp.
     template <class Op>
     auto then(Op op, std::string kind = "operator") const {
@@ -105,6 +162,9 @@ public:
     }
 
 private:
+    template <class, class, class>
+    friend class keyed_stream;
+
     detail::shared_graph graph_;
     std::vector<detail::origin> from_;
     KeyFn key_;

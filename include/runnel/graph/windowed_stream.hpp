@@ -22,9 +22,9 @@ plan::placement by_key_edges(KeyFn key);
 
 }  // namespace detail
 
-/// The place where a window sends the records that are too late for it: `.late_to(late)`.
+/// The place where late records go: `.late_to(late)` of a window, `.in_event_time_order(late)` before a process function.
 ///
-/// A handle: make it, give it to one window, and use `stream()` after that window has got its aggregate.
+/// A handle: make it, give it to one of them, and use `stream()` after that has got its aggregate or its function.
 /// Thread safety: distinct objects: safe, shared objects: unsafe.
 template <class T>
 class late_output {
@@ -32,14 +32,15 @@ public:
     /// The late records, each with its time, the watermark it came behind, and the reason.
     runnel::stream<late_record<T>> stream() const {
         if (!*from_)
-            throw graph_error({"late_output: no window sends its late records here yet. Give it to a window by "
-                               ".late_to(...), and call stream() after .aggregate(...)."});
+            throw graph_error({"late_output: nothing sends its late records here yet. Give it to a window by "
+                               ".late_to(...), or to .in_event_time_order(...), and call stream() after "
+                               ".aggregate(...) or .process(...)."});
         return (*from_)();
     }
-    /// Has `from` called for the stream; used by windowed_stream.
+    /// Has `from` called for the stream; used by the streams.
     void attach(std::function<runnel::stream<late_record<T>>()> from) const {
         if (*from_)
-            throw graph_error({"late_output: it is used by two windows. Make one late_output for each, and merge."});
+            throw graph_error({"late_output: it is used twice. Make one late_output for each use, and merge."});
         *from_ = std::move(from);
     }
 

@@ -128,7 +128,8 @@ private:
     /// True for a signal that comes out, too.
     bool goes_on(const event& e) const {
         using kind = typename event::kind;
-        return e.what != kind::record && (e.what != kind::watermark || watermark_of(e.time) != timestamp::min());
+        return e.what != kind::record && e.what != kind::clock &&
+               (e.what != kind::watermark || watermark_of(e.time) != timestamp::min());
     }
     signal signal_of(const event& e) const {
         using kind = typename event::kind;
@@ -146,9 +147,12 @@ private:
             o.key_groups = options_.key_groups;
             o.batch_size = way_.output_batch;
             o.flush = is_reference_;
+            o.clock = &clock_;
             subtasks_.push_back(std::make_unique<harness>(op_, o));
             if (way_.seed != 0) subtasks_.back()->refuse_at_random(random_(), 40);
-            if (from) subtasks_.back()->restore(*from);
+            if (!from) continue;
+            subtasks_.back()->restore(*from);
+            subtasks_.back()->tick();
         }
     }
 
@@ -162,8 +166,10 @@ private:
             if (pending_[i].size() == way_.batch) deliver(i);
         } else {
             deliver_all();
+            if (e.what == event::kind::clock) clock_.advance_to(e.time);
             for (auto& s : subtasks_) {
-                s->step(e);
+                if (e.what == event::kind::clock) s->tick();
+                else s->step(e);
                 if (!is_reference_) check_batch_sizes(*s);
             }
             signals_done_ += goes_on(e);
@@ -299,6 +305,7 @@ private:
     const bool is_reference_;
     std::mt19937_64 random_;
     std::vector<signal> signals_;
+    testing::manual_clock clock_;
     std::vector<std::unique_ptr<harness>> subtasks_;
     std::vector<batch<In>> pending_;
     /// What a batch under way has borrowed.

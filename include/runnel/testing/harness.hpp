@@ -138,6 +138,7 @@ public:
             case kind::watermark: return watermark(e.time);
             case kind::idle: return idle();
             case kind::active: return active();
+            case kind::clock: return clock_at(e.time);
         }
     }
 

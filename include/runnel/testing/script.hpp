@@ -14,12 +14,12 @@
 
 namespace runnel::testing {
 
-/// One thing that comes to an operator: a record, or a signal.
+/// One thing that comes to an operator: a record, a signal, or a step of the clock.
 template <class T>
 struct event {
-    enum class kind : unsigned char { record, watermark, idle, active };
+    enum class kind : unsigned char { record, watermark, idle, active, clock };
     kind what;
-    timestamp time;  ///< Of the record; of the watermark.
+    timestamp time;  ///< Of the record; of the watermark; of the clock.
     std::optional<T> value{};
 };
 
@@ -30,6 +30,7 @@ std::string text_of(const event<T>& e) {
         case event<T>::kind::watermark: return "watermark " + to_string(e.time);
         case event<T>::kind::idle: return "idle";
         case event<T>::kind::active: return "active";
+        case event<T>::kind::clock: return "clock " + to_string(e.time);
     }
     return "?";
 }
@@ -47,6 +48,8 @@ public:
     script& watermark(timestamp w) { return add({event<T>::kind::watermark, w}); }
     script& idle() { return add({event<T>::kind::idle, timestamp::min()}); }
     script& active() { return add({event<T>::kind::active, timestamp::min()}); }
+    /// Processing time goes forward to `t`; it is 0 at first.
+    script& clock_at(timestamp t) { return add({event<T>::kind::clock, t}); }
     /// The end of the input: the watermark `timestamp::max()`.
     script& end() { return watermark(timestamp::max()); }
 
@@ -73,11 +76,13 @@ struct random_script_options {
     duration watermark_delay = std::chrono::seconds(1);
     unsigned watermark_percent = 5;   ///< Chance of a watermark after a record.
     unsigned idle_percent = 1;        ///< Chance of going idle, and active again at the next record.
+    unsigned clock_percent = 0;       ///< Chance of a step of the clock after a record.
+    duration clock_step = std::chrono::seconds(2);  ///< The largest such step.
     bool end = true;
 };
 
-/// Records made by `make(random engine)` with times out of order, some of them late, watermarks and idle times among
-/// them. The same seed gives the same script on every machine, as far as `make` does.
+/// Records made by `make(random engine)` with times out of order, some of them late, watermarks, idle times and, if
+/// asked for, steps of the clock among them. The same seed gives the same script on every machine, as far as `make` does.
 template <class T, class Make>
 script<T> random_script(std::uint64_t seed, Make make, const random_script_options& options = {}) {
     std::mt19937_64 random(seed);
@@ -88,12 +93,15 @@ script<T> random_script(std::uint64_t seed, Make make, const random_script_optio
     script<T> s;
     timestamp newest = options.start;
     timestamp watermark = timestamp::min();
+    timestamp clock{0};
     for (std::size_t i = 0; i < options.records; ++i) {
         newest = newest + up_to(options.step);
         s.record(make(random), newest - up_to(options.disorder));
         if (random() % 100 < options.watermark_percent && newest - options.watermark_delay > watermark)
             s.watermark(watermark = newest - options.watermark_delay);
         if (random() % 100 < options.idle_percent) s.idle().active();
+        if (options.clock_percent != 0 && random() % 100 < options.clock_percent)
+            s.clock_at(clock = clock + up_to(options.clock_step));
     }
     return options.end ? std::move(s.end()) : std::move(s);
 }

@@ -12,7 +12,7 @@
 #include "runnel/core/error.hpp"
 #include "runnel/core/timestamp.hpp"
 #include "runnel/state/key_group.hpp"
-#include "runnel/window/group_watermarks.hpp"
+#include "runnel/state/group_watermarks.hpp"
 
 // Keyed state of a window operator, in one key group: watermark (int64, ns), number of entries (uint64), entries.
 // Local state "windows": the text of the window spec, so that slices of other windows aren't mistaken for ours.

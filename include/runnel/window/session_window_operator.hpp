@@ -16,7 +16,7 @@
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/by_value.hpp"
 #include "runnel/window/event_calendar.hpp"
-#include "runnel/window/late_output.hpp"
+#include "runnel/operators/late_output.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
 #include "runnel/window/window.hpp"

@@ -14,7 +14,7 @@
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/by_value.hpp"
-#include "runnel/window/late_output.hpp"
+#include "runnel/operators/late_output.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/slice_store.hpp"
 #include "runnel/window/sliding_contents.hpp"

@@ -2,10 +2,10 @@
 
 #include <ostream>
 #include <string>
-#include <string_view>
 
 #include "runnel/codec/display.hpp"
 #include "runnel/core/timestamp.hpp"
+#include "runnel/operators/late_record.hpp"
 
 namespace runnel {
 
@@ -28,31 +28,6 @@ struct windowed {
     friend bool operator==(const windowed&, const windowed&) = default;
 };
 
-/// Why a record found no window any more.
-enum class late_reason : unsigned char {
-    window_cleared,   ///< The watermark has passed the end plus lateness of all its windows.
-    session_cleared,  ///< The same for the session it would have opened, or joined.
-};
-
-/// A sentence for people.
-constexpr std::string_view to_string(late_reason reason) noexcept {
-    switch (reason) {
-        case late_reason::window_cleared: return "all windows of the record's time were cleared before it came";
-        case late_reason::session_cleared: return "the record's session was cleared before it came";
-    }
-    return "unknown reason";
-}
-
-/// A record that came after its windows were cleared.
-template <class T>
-struct late_record {
-    T value;
-    timestamp time;
-    timestamp watermark;  ///< The operator's watermark when the record came.
-    late_reason reason;
-    friend bool operator==(const late_record&, const late_record&) = default;
-};
-
 /// "key [start, end) value", times in ISO 8601, key and value as `display` writes them.
 template <class K, class R>
 std::ostream& operator<<(std::ostream& out, const windowed<K, R>& result) {
@@ -61,17 +36,6 @@ std::ostream& operator<<(std::ostream& out, const windowed<K, R>& result) {
     display(to, result.key);
     text += " [" + to_string(result.start) + ", " + to_string(result.end) + ") ";
     display(to, result.value);
-    return out << text;
-}
-
-/// "value at time, watermark w: reason".
-template <class T>
-std::ostream& operator<<(std::ostream& out, const late_record<T>& late) {
-    std::string text;
-    string_stream to(text);
-    display(to, late.value);
-    text += " at " + to_string(late.time) + ", watermark " + to_string(late.watermark) + ": ";
-    text += to_string(late.reason);
     return out << text;
 }
 

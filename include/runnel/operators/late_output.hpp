@@ -2,12 +2,12 @@
 
 #include <utility>
 
+#include "runnel/operators/late_record.hpp"
 #include "runnel/operators/operator.hpp"
-#include "runnel/window/window.hpp"
 
 namespace runnel::detail {
 
-/// Where a window operator's late records go: to the late output if there is one, else into a count.
+/// Where an operator's late records go: to the late output if there is one, else into a count.
 /// Thread safety: unsafe.
 template <class T>
 class late_output {

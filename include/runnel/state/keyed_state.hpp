@@ -1,0 +1,174 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runnel/checkpoint/snapshot.hpp"
+#include "runnel/codec/binary.hpp"
+#include "runnel/state/group_watermarks.hpp"
+#include "runnel/state/key_group.hpp"
+#include "runnel/state/state_store.hpp"
+#include "runnel/state/table.hpp"
+
+// State by key, in one key group. "state NAME": key, what it holds; repeated. "timer NAME": key, number of times
+// (uint64), times. "watermark": the operator's (int64, ns).
+// Local state "declared": the states in words, see state_store. "broadcast NAME": a copy of it.
+
+namespace runnel::detail {
+
+/// The states and timers of one subtask's keys.
+///
+/// Thread safety: unsafe.
+/// Complexity: one search of a hash table per record; none per timer.
+template <class K>
+class keyed_state final : public state_store {
+public:
+    /// After the function has declared all.
+    void open(std::size_t key_groups, key_group_range mine, const clock* clock) {
+        declared_all();
+        groups_ = key_groups;
+        mine_ = mine;
+        restored_.set_groups(key_groups);
+        set_clock(clock);
+    }
+
+    std::uint64_t hash(const K& key) const { return index_.hash(key); }
+    const auto& searches() const noexcept { return index_.searches(); }
+
+    /// Takes the key of a record in hand, until `leave`. `key` must stay where it is.
+    void enter_key(const K& key, std::uint64_t hash, timestamp t) {
+        key_ = &key;
+        hash_ = hash;
+        const slot* s = index_.find(key, hash);
+        enter(s ? *s : no_slot, t);
+    }
+    /// Takes the key of a timer in hand.
+    void enter_slot(slot s, timestamp t) {
+        key_ = &*keys_[s];
+        enter(s, t);
+    }
+    /// The key in hand.
+    const K& key() const noexcept { return *key_; }
+    const K& key_of(slot s) const noexcept { return *keys_[s]; }
+    /// Keys that hold something now.
+    std::size_t live_keys() const noexcept { return index_.size(); }
+
+    /// The watermark that counts for `key`, the operator's being `w`.
+    timestamp watermark_of(const K& key, timestamp w) const { return restored_.of(key, w); }
+    const group_watermarks& restored() const noexcept { return restored_; }
+    std::size_t key_groups() const noexcept { return groups_; }
+
+    void save(snapshot_writer& to, timestamp watermark) const {
+        for (key_group g = mine_.first; g < mine_.last; ++g)
+            codec<timestamp>::encode(restored_.of_group(g, watermark), to.keyed("watermark", g));
+        std::vector<std::pair<slot, key_group>> live;
+        live.reserve(index_.size());
+        index_.for_each([&](const K& key, slot s) { live.emplace_back(s, key_group_of(key, groups_)); });
+        for (const auto& column : columns())
+            save_part(to, "state " + column->declared().name, live, [&](slot s, const K& key, std::string& bytes) {
+                if (!column->holds(s)) return;
+                codec<K>::encode(key, bytes);
+                column->save(s, bytes);
+            });
+        for (const timer_queue* queue : {&event_timers(), &processing_timers()})
+            for (const timer_queue::timer& timer : queue->timers())
+                save_part(to, "timer " + timer.name, live, [&](slot s, const K& key, std::string& bytes) {
+                    if (s >= timer.cells.size() || timer.cells[s].empty()) return;
+                    codec<K>::encode(key, bytes);
+                    const std::vector<timestamp> times = timer.cells[s].all();
+                    codec<std::uint64_t>::encode(times.size(), bytes);
+                    for (const timestamp t : times) codec<timestamp>::encode(t, bytes);
+                });
+        to.local("declared") = text();
+        for (const auto& b : broadcasts()) b->save(to.local("broadcast " + b->declared().name));
+    }
+
+    /// Returns the watermark to begin with. `subtask` chooses which copy of broadcast state it takes.
+    timestamp load(const snapshot_reader& from, std::size_t subtask) {
+        from.local("declared", [&](std::string_view saved) { check(saved); });
+        std::optional<timestamp> lowest;
+        from.keyed("watermark", [&](key_group g, std::string_view bytes) {
+            byte_reader in(bytes);
+            const timestamp w = codec<timestamp>::decode(in);
+            restored_.set(g, w);
+            lowest = lowest ? std::min(*lowest, w) : w;
+        });
+        for (const auto& column : columns())
+            load_part(from, "state " + column->declared().name,
+                      [&](slot s, byte_reader& in) { column->load(s, in); });
+        for (timer_queue* queue : {&event_timers(), &processing_timers()})
+            for (std::uint32_t i = 0; i < queue->timers().size(); ++i)
+                load_part(from, "timer " + queue->timers()[i].name, [&](slot s, byte_reader& in) {
+                    for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n)
+                        queue->add(s, i, codec<timestamp>::decode(in));
+                });
+        for (const auto& b : broadcasts()) {
+            std::vector<std::string_view> copies;
+            from.local("broadcast " + b->declared().name, [&](std::string_view bytes) { copies.push_back(bytes); });
+            if (copies.empty()) continue;
+            byte_reader in(copies[subtask % copies.size()]);
+            b->load(in);
+        }
+        return lowest.value_or(timestamp::min());
+    }
+
+private:
+    template <class Save>
+    void save_part(snapshot_writer& to, const std::string& name, const std::vector<std::pair<slot, key_group>>& live,
+                   Save save) const {
+        std::vector<std::string> parts(groups_);
+        for (const auto& [s, group] : live) save(s, *keys_[s], parts[group]);
+        for (key_group g = mine_.first; g < mine_.last; ++g)
+            if (!parts[g].empty()) to.keyed(name, g) += parts[g];
+    }
+    template <class Load>
+    void load_part(const snapshot_reader& from, const std::string& name, Load load) {
+        from.keyed(name, [&](key_group, std::string_view bytes) {
+            for (byte_reader in(bytes); !in.empty();) {
+                const K key = codec<K>::decode(in);
+                enter_key(key, hash(key), timestamp::min());
+                const slot s = make_slot("state", name);
+                load(s, in);
+                leave();
+            }
+        });
+    }
+
+    slot create_slot() override {
+        slot s;
+        if (free_.empty()) {
+            if (keys_.size() >= no_slot) fail_too_many_keys();
+            s = static_cast<slot>(keys_.size());
+            keys_.emplace_back(*key_);
+        } else {
+            s = free_.back();
+            free_.pop_back();
+            keys_[s].emplace(*key_);
+        }
+        index_.create(*key_, hash_) = s;
+        begin_slot(s);
+        return s;
+    }
+    void release_slot(slot s) override {
+        const K& key = *keys_[s];
+        index_.erase(key, index_.hash(key));
+        keys_[s].reset();
+        free_.push_back(s);
+    }
+
+    table<K, slot> index_;
+    std::vector<std::optional<K>> keys_;  ///< By slot.
+    std::vector<slot> free_;
+    const K* key_ = nullptr;
+    std::uint64_t hash_ = 0;
+    std::size_t groups_ = 128;
+    key_group_range mine_{0, 128};
+    group_watermarks restored_;
+};
+
+}  // namespace runnel::detail

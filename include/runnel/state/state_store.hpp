@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+#include "runnel/state/broadcast_state.hpp"
+#include "runnel/state/key_scope.hpp"
+#include "runnel/state/state_column.hpp"
+#include "runnel/state/timers.hpp"
+
+namespace runnel::detail {
+
+/// What a function has declared: its states and timers, without the type of the key.
+///
+/// Thread safety: unsafe.
+class state_store : public key_scope {
+public:
+    /// The state of that name, made if it is new. Errors: `error` if it was declared as something else, if the name is
+    /// empty, or the time to live is not more than 0.
+    template <class Column>
+    Column& declare(std::string_view name, const char* kind, const state_options& options) {
+        state_declaration wanted{std::string(name), kind, typeid(Column), options};
+        if (const state_declaration* same = find(wanted)) return static_cast<Column&>(column_of(*same));
+        columns_.push_back(std::make_unique<Column>(std::move(wanted), *this));
+        return static_cast<Column&>(*columns_.back());
+    }
+    template <class Map>
+    Map& declare_broadcast(std::string_view name) {
+        state_declaration wanted{std::string(name), "broadcast state", typeid(Map), {}};
+        if (find(wanted))
+            for (const auto& b : broadcasts_)
+                if (b->declared().name == wanted.name) return static_cast<Map&>(*b);
+        broadcasts_.push_back(std::make_unique<Map>(std::move(wanted)));
+        return static_cast<Map&>(*broadcasts_.back());
+    }
+    /// Errors: `error` if the other clock has a timer of that name.
+    event_timer declare_event_timer(std::string_view name);
+    processing_timer declare_processing_timer(std::string_view name);
+
+    timer_queue& event_timers() noexcept { return event_timers_; }
+    timer_queue& processing_timers() noexcept { return processing_timers_; }
+    const timer_queue& event_timers() const noexcept { return event_timers_; }
+    const timer_queue& processing_timers() const noexcept { return processing_timers_; }
+
+    /// Removes what no record and no timer can see any more.
+    void sweep(ttl_clock clock, timestamp limit) {
+        for (state_column* c : expiring_)
+            if (c->declared().options.clock == clock) c->sweep(limit);
+    }
+
+protected:
+    state_store() : event_timers_(*this), processing_timers_(*this) { processing_timers_.go_by_clock(); }
+
+    /// No more declarations: remembers which states expire.
+    void declared_all() {
+        for (const auto& c : columns_)
+            if (c->expires()) expiring_.push_back(c.get());
+    }
+    const std::vector<std::unique_ptr<state_column>>& columns() const noexcept { return columns_; }
+    const std::vector<std::unique_ptr<broadcast_column>>& broadcasts() const noexcept { return broadcasts_; }
+    /// The declared states, encoded: name and kind of each, "value", "list expiring by event time", ...
+    std::string text() const;
+    /// Errors: `error` if a state that was saved with that text is now of another kind.
+    void check(std::string_view saved) const;
+
+private:
+    /// The declaration of that name, if there is one. Errors: as `declare`.
+    const state_declaration* find(const state_declaration& wanted) const;
+    state_column& column_of(const state_declaration& declared) const;
+
+    std::vector<std::unique_ptr<state_column>> columns_;
+    std::vector<std::unique_ptr<broadcast_column>> broadcasts_;
+    std::vector<state_column*> expiring_;
+    timer_queue event_timers_;
+    timer_queue processing_timers_;
+};
+
+}  // namespace runnel::detail
