@@ -6,18 +6,19 @@ namespace runnel::detail {
 
 void key_scope::fail_outside(const char* kind, const std::string& name) {
     throw error(std::string(kind) + " '" + name +
-                "' is used where there is no key. Use states and timers while a record or a timer of a key is processed "
-                "only.");
+                "' is used where there is no key. Use states and timers only while a record or a timer of a key is "
+                "processed.");
 }
 
 void key_scope::fail_too_many_keys() {
-    throw error("a subtask holds state for 4,294,967,294 keys, and can't hold more. Raise the parallelism, or clear the "
-                "state of keys that are no longer needed.");
+    throw error("a subtask holds state for 4,294,967,294 keys, and can't hold more. Raise the parallelism, or clear "
+                "the state of keys that are no longer needed.");
 }
 
 void fail_undeclared(const char* handle) {
     throw error(std::string(handle) +
-                ": it is used but was not declared. Assign it in open(state_setup&), as in count = s.value<int>(\"count\").");
+                ": it is used but was not declared. Assign it in open(state_setup&), as in count = "
+                "s.value<int>(\"count\").");
 }
 
 void fail_undeclared_timer() {
@@ -27,8 +28,8 @@ void fail_undeclared_timer() {
 
 void fail_no_codec(const state_declaration& of, const char* what) {
     throw error(std::string(of.kind) + " '" + of.name + "' can't be " + what +
-                ": its type has no codec. Describe the type with BOOST_DESCRIBE_STRUCT, or specialise runnel::codec for "
-                "it.");
+                ": its type has no codec. Describe the type with BOOST_DESCRIBE_STRUCT, or specialise runnel::codec "
+                "for it.");
 }
 
 std::uint32_t timer_queue::declare(std::string_view name) {
@@ -63,7 +64,8 @@ bool knows(const timer_queue& queue, std::string_view name) {
 
 std::string text_of(const state_declaration& d) {
     std::string text = std::string(d.kind);
-    if (d.options.ttl) text += d.options.clock == ttl_clock::event ? " expiring by event time" : " expiring by the clock";
+    if (!d.options.ttl) return text;
+    text += d.options.clock == ttl_clock::event ? " expiring by event time" : " expiring by the clock";
     return text;
 }
 
@@ -80,7 +82,8 @@ processing_timer state_store::declare_processing_timer(std::string_view name) {
 }
 
 const state_declaration* state_store::find(const state_declaration& wanted) const {
-    if (wanted.name.empty()) throw error("a state is declared without a name. Give it one: a snapshot knows it by that.");
+    if (wanted.name.empty())
+        throw error("a state is declared without a name. Give it one: a snapshot knows it by that.");
     if (wanted.options.ttl && *wanted.options.ttl <= duration::zero())
         throw error("state '" + wanted.name + "' has a time to live of " + std::to_string(wanted.options.ttl->count()) +
                     " ns. It must be more than 0; leave it out to keep the state for ever.");

@@ -89,12 +89,13 @@ public:
     auto process(Fn fn) const {
         constexpr bool fits = detail::process_function<Fn, T> && detail::second_function<Fn, U>;
         static_assert(fits,
-                      "process: needs a copyable class with output_type, on_record(const T&, process_context<Out>&) for "
-                      "the first stream and on_second(const U&, process_context<Out>&) for the second");
+                      "process: needs a copyable class with output_type, on_record(const T&, process_context<Out>&) "
+                      "for the first stream and on_second(const U&, process_context<Out>&) for the second");
         if constexpr (fits) {
             using op = connected_process_operator<K, T, KeyFn, U, SecondKeyFn, Fn>;
-            const plan::node_id id = detail::add_process(*graph_, from_, "process", op(key_, second_key_, std::move(fn)),
-                                                         detail::by_key_edges<T>(key_));
+            const plan::node_id id =
+                detail::add_process(*graph_, from_, "process of two", op(key_, second_key_, std::move(fn)),
+                                    detail::by_key_edges<T>(key_));
             for (const detail::origin& o : second_)
                 graph_->edges.push_back({o.node, o.port, id, 1, detail::by_key_edges<U>(second_key_)});
             return detail::streams_of<Fn>(graph_, id);

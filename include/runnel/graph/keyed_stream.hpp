@@ -121,8 +121,9 @@ public:
                       "process_context<Out>&), Out being its output_type; see operators/process.hpp");
         if constexpr (fits) {
             using op = process_operator<K, T, KeyFn, Fn>;
-            return detail::streams_of<Fn>(graph_, detail::add_process(*graph_, from_, "process", op(key_, std::move(fn)),
-                                                                      detail::by_key_edges<T>(key_)));
+            const plan::node_id id = detail::add_process(*graph_, from_, "process", op(key_, std::move(fn)),
+                                                         detail::by_key_edges<T>(key_));
+            return detail::streams_of<Fn>(graph_, id);
         } else {
             return stream<T>(graph_, from_);
         }

@@ -22,7 +22,7 @@ plan::placement by_key_edges(KeyFn key);
 
 }  // namespace detail
 
-/// The place where late records go: `.late_to(late)` of a window, `.in_event_time_order(late)` before a process function.
+/// The place where late records go: `.late_to(late)` of a window, `.in_event_time_order(late)` before a function.
 ///
 /// A handle: make it, give it to one of them, and use `stream()` after that has got its aggregate or its function.
 /// Thread safety: distinct objects: safe, shared objects: unsafe.

@@ -15,7 +15,7 @@ namespace runnel {
 //
 //   using output_type = Out;
 //   using side_types = std::tuple<L...>;                                     left out: none
-//   void open(state_setup&);                                                 declares states and timers; may be left out
+//   void open(state_setup&);                                                 declares states and timers; if any
 //   void on_record(const T&, process_context<Out, L...>&);
 //   void on_timer(const timer_event&, process_context<Out, L...>&);          if it has timers
 //   void on_second(const U&, process_context<Out, L...>&);                   if it has a second input: a.connect(b)

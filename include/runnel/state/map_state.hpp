@@ -128,7 +128,8 @@ private:
     }
     template <class Key>
     auto insert(slot s, Key&& key, V&& value, timestamp until) {
-        const auto it = cells_[s]->insert_or_assign(std::forward<Key>(key), element{std::move(value), until, until}).first;
+        element made{std::move(value), until, until};
+        const auto it = cells_[s]->insert_or_assign(std::forward<Key>(key), std::move(made)).first;
         if (expires()) queue_.push_back({until, s, it->first});
         return it;
     }

@@ -17,11 +17,12 @@ enum class ttl_refresh : unsigned char { on_write, on_read_and_write };
 
 /// How long state is kept. Use designated initialisers: `{.ttl = 1h}`.
 ///
-/// By event time, what is touched by a record is as old as that record, or as the operator's watermark if that is
-/// later; touched by a timer, as old as the timer. It has expired for a record whose time, or the watermark before it,
-/// is at least `ttl` later, and for a timer likewise. An earlier record never makes it older than it was. So which
-/// record finds what depends on the records of its key alone. What has expired is never seen again; it is removed when
-/// the watermark, or the clock, has passed it, whether touched or not.
+/// State that is touched at time s is not seen at s + ttl or later; touching it at an earlier time than before leaves it
+/// as it was. By processing time these are times of the clock. By event time they are: for a record, its own time, or
+/// the operator's watermark if that is later; for an event-time timer, the same with its time, the watermark being the
+/// one before the timer is called; for a processing-time timer, that watermark. So which record finds what depends on
+/// the records of its key, not on when watermarks come. What has expired is also removed when the watermark, or the
+/// clock, has passed it, without being touched.
 /// Lists and maps expire element by element. An element appended to a list never expires before the ones in front.
 struct state_options {
     /// Time to live, more than 0; none: kept until it is cleared. Costs 16 bytes a value, or an element of a list.

@@ -18,7 +18,8 @@ std::vector<testing::grid_step> steps_of(const testing::script<In>& input) {
     std::vector<testing::grid_step> steps;
     for (const testing::event<In>& e : input.events()) {
         using kind = typename testing::event<In>::kind;
-        steps.push_back({testing::text_of(e), e.what != kind::record && e.what != kind::clock, e.what == kind::watermark});
+        const bool is_signal = e.what != kind::record && e.what != kind::clock;
+        steps.push_back({testing::text_of(e), is_signal, e.what == kind::watermark});
     }
     return steps;
 }
@@ -30,8 +31,8 @@ namespace runnel::testing {
 /// Runs copies of `op` over `input` in many ways, and demands the same results from each: one record at a time, in
 /// batches of several sizes, with outputs that refuse, with a snapshot and a restore into a fresh instance after each
 /// step or every few, and with a snapshot taken by p subtasks and restored by q. Results are compared between each
-/// two signals, with their times; side outputs and the number of late records too. At each step of the clock, and after
-/// each restore, the operator is told the time. Returns the number of ways.
+/// two signals, with their times; side outputs and the number of late records too. At each step of the clock, and
+/// after each restore, the operator is told the time. Returns the number of ways.
 ///
 ///     run_grid(reduce_operator<...>(...), random_script<order>(seed, make_order), {.group_of = group_by(&order::id)});
 ///

@@ -82,7 +82,8 @@ struct random_script_options {
 };
 
 /// Records made by `make(random engine)` with times out of order, some of them late, watermarks, idle times and, if
-/// asked for, steps of the clock among them. The same seed gives the same script on every machine, as far as `make` does.
+/// asked for, steps of the clock among them. The same seed gives the same script on every machine, as far as `make`
+/// does.
 template <class T, class Make>
 script<T> random_script(std::uint64_t seed, Make make, const random_script_options& options = {}) {
     std::mt19937_64 random(seed);
