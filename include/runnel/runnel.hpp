@@ -59,6 +59,7 @@
 #include "runnel/graph/dead_letter_output.hpp"
 #include "runnel/graph/fwd.hpp"
 #include "runnel/graph/keyed_stream.hpp"
+#include "runnel/graph/ordered_keyed_stream.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/graph/placements.hpp"

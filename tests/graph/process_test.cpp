@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -169,6 +170,64 @@ TEST_CASE("a function of two streams shares its state between them, by key; side
         REQUIRE(unknown.values().size() == 2);
         CHECK(unknown.values()[0].place == "a");
         CHECK(unknown.values()[1].place == "c");
+    }
+}
+
+namespace {
+
+struct by_rule {
+    using output_type = std::string;
+    broadcast_state<std::string, int> rules;
+    value_state<int> count;
+    void open(state_setup& s) {
+        rules = s.broadcast<std::string, int>("rules");
+        count = s.value<int>("count");
+    }
+    void on_record(const reading& r, process_context<std::string>& c) {
+        ++count.get_or_create();
+        if (const int* rule = rules.get("limit"); rule && r.value > *rule)
+            c.emit(r.place + std::to_string(*count.get()) + "/" + std::to_string(*rule));
+    }
+    void on_broadcast(int limit, broadcast_context<std::string>& c) { c.put(rules, "limit", limit); }
+};
+
+}  // namespace
+
+TEST_CASE("a broadcast stream reaches the keys of all subtasks") {
+    for (const std::size_t parallelism : {1, 2, 4}) {
+        manual_source<reading> readings;
+        manual_source<int> rules;
+        collected<std::string> results;
+        pipeline p;
+        p.from(readings)
+            .event_time(&reading::at, monotonous())
+            .key_by(&reading::place)
+            .connect(p.from(rules).event_time([](int) { return timestamp(0); }, monotonous()).broadcast())
+            .process(by_rule{})
+            .to(results);
+        graph_harness h(std::move(p), {.job = {.parallelism = parallelism}});
+        const auto all_places = [&](std::int64_t second) {
+            for (const char* place : {"a", "b", "c", "d", "e"})
+                readings.push({place, 5, timestamp(std::chrono::seconds(second))});
+            h.run_until_idle();
+        };
+        all_places(1);
+        rules.push(3);
+        h.run_until_idle();
+        all_places(2);
+        rules.push(9);
+        h.run_until_idle();
+        all_places(3);
+        rules.push(4);
+        h.run_until_idle();
+        all_places(4);
+        readings.finish();
+        rules.finish();
+        h.finish();
+        std::vector<std::string> sorted = results.values();
+        std::sort(sorted.begin(), sorted.end());
+        CHECK(sorted == std::vector<std::string>{"a2/3", "a4/4", "b2/3", "b4/4", "c2/3", "c4/4", "d2/3", "d4/4", "e2/3",
+                                                 "e4/4"});
     }
 }
 

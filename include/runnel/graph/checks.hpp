@@ -91,6 +91,11 @@ inline constexpr bool second_function = requires(Fn& fn, const U& record, proces
     fn.on_second(record, context);
 };
 
+template <class Fn, class U>
+inline constexpr bool broadcast_function = requires(Fn& fn, const U& record, broadcast_context_of<Fn>& context) {
+    fn.on_broadcast(record, context);
+};
+
 template <class Agg, class T>
 inline constexpr bool aggregate_argument = requires { requires aggregate_recipe_for<Agg, T> || aggregate_for<Agg, T>; };
 

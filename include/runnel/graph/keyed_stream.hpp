@@ -6,9 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/graph/broadcast_stream.hpp"
 #include "runnel/graph/checks.hpp"
 #include "runnel/graph/connected_stream.hpp"
 #include "runnel/graph/fwd.hpp"
+#include "runnel/graph/ordered_keyed_stream.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/graph/windowed_stream.hpp"
 #include "runnel/operators/reduce.hpp"
@@ -121,8 +123,9 @@ public:
                       "process_context<Out>&), Out being its output_type; see operators/process.hpp");
         if constexpr (fits) {
             using op = process_operator<K, T, KeyFn, Fn>;
-            const plan::node_id id = detail::add_process(*graph_, from_, "process", op(key_, std::move(fn)),
-                                                         detail::by_key_edges<T>(key_));
+            const plan::node_id id =
+                detail::add_node(*graph_, from_, detail::operator_node("process", op(key_, std::move(fn))),
+                                 detail::by_key_edges<T>(key_));
             return detail::streams_of<Fn>(graph_, id);
         } else {
             return stream<T>(graph_, from_);
@@ -145,6 +148,16 @@ public:
             throw graph_error({"connect: the two streams belong to different pipelines. Connect streams of one "
                                "pipeline."});
         return connected_stream<K, T, KeyFn, U, SecondKeyFn>(graph_, from_, key_, second.from_, second.key_);
+    }
+
+    /// Brings a stream of which every subtask gets all records, `rules.broadcast()`, to this one: `process` then takes
+    /// a function that gets the records of both.
+    template <class U>
+    auto connect(const broadcast_stream<U>& second) const {
+        if (second.graph() != graph_)
+            throw graph_error({"connect: the two streams belong to different pipelines. Connect streams of one "
+                               "pipeline."});
+        return broadcast_connected_stream<K, T, KeyFn, U>(graph_, from_, key_, second.origins());
     }
 
     /// Runs an operator of the user's own where all records of a key meet in one subtask, in order; see operator.hpp.
