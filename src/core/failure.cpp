@@ -29,6 +29,12 @@ void describe_current(failure_details& details) {
     } catch (const job_error& e) {
         details.error = text_of(e);
         details.operator_name = e.operator_name();
+    } catch (const record_error& e) {
+        try {
+            std::rethrow_exception(e.cause());
+        } catch (...) {
+            describe_current(details);
+        }
     } catch (const std::exception& e) {
         details.error = text_of(e);
     } catch (...) {

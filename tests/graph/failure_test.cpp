@@ -9,6 +9,7 @@
 
 #include "runnel/connect/lines.hpp"
 #include "runnel/graph/pipeline.hpp"
+#include "runnel/sink/async_for_each.hpp"
 #include "runnel/sink/collect.hpp"
 #include "runnel/sink/for_each.hpp"
 #include "runnel/source/collection.hpp"
@@ -206,6 +207,33 @@ TEST_CASE("a sink's failing writes are tried again, and what cannot be written b
     CHECK(letters[0].details.error == "full");
     CHECK(letters[0].details.operator_name == "disk");
     CHECK(find(j.status(), "disk").skipped == 1);
+}
+
+TEST_CASE("records that fail after they were handed over are left out, without touching those in hand") {
+    for (std::size_t batch_size : {1, 3, 512}) {
+        std::vector<int> done;
+        std::vector<dead_letter<int>> letters;
+        dead_letter_output<int> bad;
+        pipeline p;
+        p.from(collection(numbers(50)))
+            .to(async_for_each([&](int i, record_done ended) {
+                if (i % 7 == 0) return ended(std::make_exception_ptr(std::domain_error("seven")));
+                done.push_back(i);
+                ended();
+            }))
+            .named("send")
+            .on_error(bad);
+        bad.stream().to(collect(letters));
+        sim_executor simulated(batch_size);
+        job j = std::move(p).start({.batch_size = batch_size, .executor = &simulated, .clock = &simulated.clock()});
+        j.wait();
+        CHECK(done.size() == 42);
+        REQUIRE(letters.size() == 8);
+        CHECK(!letters[0].value);
+        CHECK(letters[0].details.error == "seven");
+        CHECK(letters[0].details.operator_name == "send");
+        CHECK(find(j.status(), "send").skipped == 8);
+    }
 }
 
 TEST_CASE("dead letters of a source are the bytes as they came, with file, line and cause") {

@@ -78,6 +78,8 @@ private:
                 const progress p = writer_->write(records);
                 if (p == progress::done || records.cursor() != tried) recovery_.succeeded();
                 return p;
+            } catch (const record_error& e) {
+                leave_out_earlier(e);
             } catch (...) {
                 const std::size_t i = records.cursor();
                 if (recovery_.gives_up() || i == records.size())
@@ -98,12 +100,19 @@ private:
 
     template <class F>
     progress guarded(timestamp t, F f) {
-        try {
-            return f();
-        } catch (...) {
-            detail::rethrow_with_place(context_.name, context_.subtask, t);
+        for (;;) {
+            try {
+                return f();
+            } catch (const record_error& e) {
+                leave_out_earlier(e);
+            } catch (...) {
+                detail::rethrow_with_place(context_.name, context_.subtask, t);
+            }
         }
     }
+    /// What failed is a record that the writer took before: it has no value for a dead letter, and cannot come again.
+    /// Inside a catch block; throws it on unless it may be left out.
+    void leave_out_earlier(const record_error& e) { (void)recovery_.failed(nullptr, e.record_time(), {}, false); }
 
     std::shared_ptr<sink<T>> to_;
     std::function<void()> wake_;
