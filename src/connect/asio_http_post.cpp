@@ -119,7 +119,10 @@ public:
             try {
                 io_.run();
             } catch (const std::exception& e) {
-                fail(io_error("cannot post to " + at_.name + ": " + e.what(), 0));
+                // Nothing can be posted any more.
+                const std::lock_guard lock(mutex_);
+                broken_ = std::make_exception_ptr(io_error("cannot post to " + at_.name + ": " + e.what(), 0));
+                if (wake_) wake_();
             }
         });
     }
@@ -132,7 +135,12 @@ public:
 
     bool idle() {
         const std::lock_guard lock(mutex_);
-        if (failure_) throw record_error(failure_, first_);
+        if (broken_) std::rethrow_exception(broken_);
+        if (failure_) {
+            // Told once: whoever leaves the batch out goes on with the next.
+            busy_ = false;
+            throw record_error(std::exchange(failure_, nullptr), first_);
+        }
         return !busy_;
     }
     void post(std::string& body, std::size_t records, timestamp first) {
@@ -276,7 +284,8 @@ private:
 
     std::mutex mutex_;
     bool busy_ = false;           // under mutex_
-    std::exception_ptr failure_;  // under mutex_
+    std::exception_ptr failure_;  // under mutex_; of the batch under way
+    std::exception_ptr broken_;   // under mutex_; of the thread
     timestamp first_;             // under mutex_
 
     asio::io_context io_{1};

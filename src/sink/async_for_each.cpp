@@ -26,13 +26,10 @@ bool async_calls::all_over() {
 void async_calls::over(std::exception_ptr error, timestamp record_time) noexcept {
     const std::lock_guard lock(mutex_);
     --under_way_;
-    const bool failed = error && !failure_;
-    if (failed) {
-        failure_ = std::move(error);
-        failed_ = record_time;
-    }
+    if (error) failures_.push_back({error, record_time});
+    const bool to_be_told = error && failures_.size() == 1;
     // Under the lock, so that it is never called once the writer is gone.
-    if ((failed || waiting_ || (ending_ && under_way_ == 0)) && wake_) wake_();
+    if ((to_be_told || waiting_ || (ending_ && under_way_ == 0)) && wake_) wake_();
     waiting_ = false;
 }
 
@@ -41,8 +38,11 @@ void async_calls::close() noexcept {
     wake_ = nullptr;
 }
 
-void async_calls::throw_failure() const {
-    if (failure_) throw record_error(failure_, failed_);
+void async_calls::throw_failure() {
+    if (failures_.empty()) return;
+    const failure first = std::move(failures_.front());
+    failures_.pop_front();
+    throw record_error(first.cause, first.record_time);
 }
 
 async_call::~async_call() {

@@ -163,7 +163,8 @@ private:
 /// done. One that gets no whole answer, 429 or 5xx is sent again, after an exponential backoff or what the server's
 /// Retry-After says. Output is at least once: the server may have taken a request whose answer was lost.
 /// Errors: `io_error` when the last attempt fails, and for any other answer, with status and the beginning of what the
-/// server says. The job's error names the time of the request's first record.
+/// server says. The job's error names the time of the request's first record. With `on_error(on_error::skip)` the whole
+/// request is left out, counted once.
 /// Example: `stream.to(runnel::http_post("http://localhost:8080/alerts", {.max_records = 100}))`
 inline http_post_recipe http_post(std::string url, http_post_options options = {}) {
     return {std::move(url), std::move(options)};

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -29,7 +30,8 @@ class async_calls {
 public:
     async_calls(std::size_t capacity, std::function<void()> wake) : capacity_(capacity), wake_(std::move(wake)) {}
 
-    /// Takes a place; false if all are taken. Throws `record_error`, like the following, if a call has failed.
+    /// Takes a place; false if all are taken. Throws `record_error`, like the following, once for each call that has
+    /// failed.
     bool begin();
     void check();
     /// False as long as a call is under way.
@@ -40,7 +42,7 @@ public:
     void close() noexcept;
 
 private:
-    void throw_failure() const;
+    void throw_failure();
 
     const std::size_t capacity_;
     std::mutex mutex_;
@@ -48,8 +50,11 @@ private:
     std::size_t under_way_ = 0;          // under mutex_
     bool waiting_ = false;               // under mutex_; for a place
     bool ending_ = false;                // under mutex_; waits for all to be over
-    std::exception_ptr failure_;         // under mutex_; the first one
-    timestamp failed_;                   // under mutex_
+    struct failure {
+        std::exception_ptr cause;
+        timestamp record_time;
+    };
+    std::deque<failure> failures_;  // under mutex_; at most `capacity_`, since none begins while there are any
 };
 
 class async_call {
