@@ -48,6 +48,7 @@ TEST_CASE("an integer sum that leaves its range throws and says so, from add and
     const auto agg = bind_aggregate<std::int64_t>(sum());
     std::int64_t a = max;
     CHECK_THROWS_AS(agg.merge(a, 1), std::overflow_error);
+    CHECK(a == max);
 }
 
 TEST_CASE("a saturating sum stops at the limits of 64 bits, and only where it ends counts") {

@@ -1,9 +1,20 @@
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "runnel/operators/late_record.hpp"
 #include "runnel/operators/operator.hpp"
+
+namespace runnel {
+
+/// How many records of the input a record stands for: one, unless it says otherwise.
+template <class T>
+constexpr std::uint64_t records_in(const T&) noexcept {
+    return 1;
+}
+
+}  // namespace runnel
 
 namespace runnel::detail {
 
@@ -21,7 +32,7 @@ public:
         if (side_)
             side_->emit({std::move(value), t, watermark, reason}, t);
         else if (metrics_)
-            metrics_->late_dropped.add(1);
+            metrics_->late_dropped.add(records_in(value));
     }
 
 private:

@@ -64,7 +64,9 @@ struct sum_of {
 
     static void add(state& s, number x) {
         if constexpr (is_exact) {
-            if (__builtin_add_overflow(s, x, &s)) [[unlikely]] overflow();
+            number total;
+            if (__builtin_add_overflow(s, x, &total)) [[unlikely]] overflow();
+            s = total;
         } else {
             s.add(x);
         }
