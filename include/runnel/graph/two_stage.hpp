@@ -25,7 +25,8 @@ namespace runnel {
 template <class T, class Chain, class KeyFn, class Spec, class Agg>
 auto aggregate_in_two_stages(const stream<T, Chain>& from, KeyFn key, const Spec& spec, const Agg& aggregate) {
     static_assert(lateness_chosen<Spec>,
-                  "aggregate_in_two_stages: say what happens to late records: add .drop_late(), or .lateness(duration)");
+                  "aggregate_in_two_stages: say what happens to late records: add .drop_late(), or "
+                  ".lateness(duration)");
     using windows = typename Spec::windows_type;
     static_assert(std::is_same_v<windows, tumbling_windows> || std::is_same_v<windows, sliding_windows>,
                   "aggregate_in_two_stages: needs tumbling(...) or sliding(...): other windows have no slices that "
