@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "runnel/operators/late_output.hpp"
 #include "runnel/testing/harness.hpp"
 #include "runnel/window/assigners.hpp"
-#include "runnel/window/late_output.hpp"
 #include "runnel/window/sum.hpp"
 
 using namespace runnel;
