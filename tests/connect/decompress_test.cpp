@@ -5,8 +5,10 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <boost/describe/class.hpp>
 #include <random>
 
+#include "runnel/connect/csv_lines.hpp"
 #include "runnel/connect/follow.hpp"
 #include "runnel/connect/lines.hpp"
 #include "runnel/core/error.hpp"
@@ -18,6 +20,12 @@ using namespace runnel;
 using texts = std::vector<std::string>;
 
 namespace {
+
+struct point {
+    int x = 0, y = 0;
+    friend bool operator==(const point&, const point&) = default;
+};
+BOOST_DESCRIBE_STRUCT(point, (), (x, y))
 
 std::string gzip(const std::string& bytes) {
     z_stream s{};
@@ -137,6 +145,19 @@ TEST_CASE("a position counts bytes of the contents, and is found again after eve
                                  .c_str(),
                              io_error);
     }
+}
+
+TEST_CASE("a header behind much that is skipped is found again after a restore") {
+    const test::temporary_folder folder;
+    const std::string skipped = std::string("\x5A\x2A\x4D\x18\0\0\x10\0", 8) + std::string(1 << 20, 's');
+    auto lines = csv_lines<point>(decompressed(folder.write("f", skipped + zstd("y,x\n1,2\n3,4\n"))));
+    test::driver<point> d(lines, nullptr, 2);
+    d.read(1);
+    const std::string position = d.position();
+    test::driver<point> rest(lines, &position);
+    rest.run();
+    CHECK(rest.values == std::vector<point>{{4, 3}});
+    CHECK(rest.bad.empty());
 }
 
 TEST_CASE("a file that is cut off anywhere is a bad record that names the byte; all lines before it are read") {

@@ -6,11 +6,15 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
 
 #include "runnel/connect/csv_lines.hpp"
 #include "runnel/connect/lines.hpp"
 #include "runnel/core/error.hpp"
+#include "runnel/graph/pipeline.hpp"
+#include "runnel/sink/for_each.hpp"
+#include "runnel/testing/sim_executor.hpp"
 #include "tests/connect/drive.hpp"
 #include "tests/core/temporary_folder.hpp"
 
@@ -326,6 +330,27 @@ TEST_CASE("a missing file is an error at the start unless it may be missing") {
     test::driver<std::string> rest(lines, &position);
     rest.read_all();
     CHECK(rest.values == texts{"here"});
+}
+
+TEST_CASE("a job that follows a file sleeps by its clock, reads what is added, and can be drained") {
+    log_file log;
+    log.write("0\n");
+    texts seen;
+    std::optional<job> running;
+    pipeline p;
+    p.from(text_lines(follow_file(log.path(), {.poll = std::chrono::seconds(1)})))
+        .to(for_each([&](const std::string& line) {
+            seen.push_back(line);
+            if (seen.size() == 5) return running->drain();
+            if (seen.size() == 3) log.rotate();
+            log.write(std::to_string(seen.size()) + "\n");
+        }));
+    testing::sim_executor simulated(3);
+    const timestamp start = simulated.clock().now();
+    running = std::move(p).start({.executor = &simulated, .clock = &simulated.clock()});
+    running->wait();
+    CHECK(seen == texts{"0", "1", "2", "3", "4"});
+    CHECK(simulated.clock().now() >= start + std::chrono::seconds(4));
 }
 
 TEST_CASE("random writes, rotations, looks and restarts give every line once, in order") {

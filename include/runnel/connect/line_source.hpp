@@ -127,7 +127,8 @@ private:
         void read_header_again(detail::line_reader& lines) {
             std::string_view line;
             event found = lines.next(line);
-            for (; found == event::line && line.empty(); found = lines.next(line)) lines.start_run();
+            for (; found == event::pause || (found == event::line && line.empty()); found = lines.next(line))
+                lines.start_run();
             // A bad one was skipped before the checkpoint, as all lines below it were.
             peers_[0].header = header_state::bad;
             if (found != event::line) return;
