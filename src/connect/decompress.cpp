@@ -22,7 +22,11 @@ constexpr std::size_t smallest_window = 1024;
 class decompressing final : public byte_stream {
 public:
     decompressing(std::unique_ptr<byte_stream> inside, std::uint64_t offset, decompress_options options)
-        : inside_(std::move(inside)), options_(options), input_(new char[input_block]), offset_(offset), skip_(offset) {}
+        : inside_(std::move(inside)),
+          options_(options),
+          input_(new char[input_block]),
+          offset_(offset),
+          skip_(offset) {}
 
     byte_chunk read(char* into, std::size_t n) override {
         if (ended_) return {.what = byte_chunk::kind::finished};

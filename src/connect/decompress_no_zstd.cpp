@@ -7,8 +7,8 @@
 namespace runnel::detail {
 
 std::unique_ptr<decoder> make_zstd_decoder(std::size_t) {
-    throw io_error("it is compressed with zstd, and this runnel was built without libzstd. Install that and build runnel "
-                   "again",
+    throw io_error("it is compressed with zstd, and this runnel was built without libzstd. Install that and build "
+                   "runnel again",
                    ENOSYS);
 }
 

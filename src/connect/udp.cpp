@@ -194,7 +194,8 @@ private:
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
         if (got < 0) {
             const int code = errno;
-            throw io_error("cannot receive on UDP " + port_.name() + ": " + std::generic_category().message(code), code);
+            throw io_error("cannot receive on UDP " + port_.name() + ": " + std::generic_category().message(code),
+                           code);
         }
         for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
             if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL) continue;

@@ -24,7 +24,7 @@ struct udp_options {
     std::size_t end_after = 0;
 };
 
-/// Lines that come in UDP datagrams. Each datagram holds whole lines, the last of which may lack its end. Not replayable.
+/// Lines that come in UDP datagrams, each of which holds whole lines; the last one may lack its end. Not replayable.
 ///
 /// A thread of the reader waits for the socket. What comes faster than it is read is dropped by the system; how many
 /// datagrams that were is told by a bad record when the next one has come. What the network loses nobody knows. For

@@ -32,8 +32,8 @@ private:
 
 /// Bytes that clients of this machine send through a Unix socket. As `tcp_server`, with a path for an address.
 ///
-/// The socket file is made when the job starts, with the permissions that the umask leaves, and removed with its reader.
-/// One that a process has left behind, which nobody serves, is replaced; any other file is not. Its
+/// The socket file is made when the job starts, with the permissions that the umask leaves, and removed with its
+/// reader. One that a process has left behind, which nobody serves, is replaced; any other file is not. Its
 /// clients have no names; messages number them: "PATH#1".
 /// Thread safety: safe for `listen`.
 /// Errors: `io_error` if the path is taken, too long for a socket (107 bytes), or its folder is missing.
@@ -48,7 +48,7 @@ public:
     bool last_line_may_be_open() const override { return false; }
     std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
 
-    /// Makes the socket file if it is not there yet. Clients may connect from then on, and are served once the job runs.
+    /// Makes the socket file if it is not there yet. Clients may connect from then on, to be served once the job runs.
     void listen();
 
 private:
