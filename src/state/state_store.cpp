@@ -51,15 +51,13 @@ void timer_queue::clean_up() {
 
 namespace {
 
-[[noreturn]] void fail_timer_of_both(std::string_view name) {
-    throw error("timer '" + std::string(name) +
-                "' is declared by event time and by processing time. Give each a name of its own.");
-}
-
-bool knows(const timer_queue& queue, std::string_view name) {
-    for (const timer_queue::timer& t : queue.timers())
-        if (t.name == name) return true;
-    return false;
+/// Errors: `error` if `name` can't be given to a timer, since it is empty or one of `other_clock`.
+void check_timer(std::string_view name, const timer_queue& other_clock) {
+    if (name.empty()) throw error("a timer is declared without a name. Give it one: a snapshot knows it by that.");
+    for (const timer_queue::timer& t : other_clock.timers())
+        if (t.name == name)
+            throw error("timer '" + std::string(name) +
+                        "' is declared by event time and by processing time. Give each a name of its own.");
 }
 
 std::string text_of(const state_declaration& d) {
@@ -72,12 +70,12 @@ std::string text_of(const state_declaration& d) {
 }  // namespace
 
 event_timer state_store::declare_event_timer(std::string_view name) {
-    if (knows(processing_timers_, name)) fail_timer_of_both(name);
+    check_timer(name, processing_timers_);
     return {event_timers_, event_timers_.declare(name)};
 }
 
 processing_timer state_store::declare_processing_timer(std::string_view name) {
-    if (knows(event_timers_, name)) fail_timer_of_both(name);
+    check_timer(name, event_timers_);
     return {processing_timers_, processing_timers_.declare(name)};
 }
 

@@ -441,7 +441,8 @@ TEST_CASE("a name declared twice is the same state if type and options agree, el
     CHECK(has(cause_of([&] { s.value<int>("x", {.ttl = 1h}); }), "state 'x' is declared twice"));
     CHECK(has(cause_of([&] { s.broadcast<int, int>("x"); }), "state 'x' is declared twice"));
     CHECK(has(cause_of([&] { s.processing_timer("t"); }), "timer 't' is declared by event time and by processing time"));
-    CHECK(has(cause_of([&] { s.value<int>(""); }), "without a name"));
+    CHECK(has(cause_of([&] { s.value<int>(""); }), "a state is declared without a name"));
+    CHECK(has(cause_of([&] { s.event_timer(""); }), "a timer is declared without a name"));
     value_state<int> fresh = s.value<int>("x");
     state.open(128, {0, 128}, nullptr);
     const int key = 1;

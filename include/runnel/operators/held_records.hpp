@@ -28,12 +28,13 @@ public:
                                               [t](const sequence& r) { return r.records.back().time > t; });
         sequence& to = run == runs_.end() ? runs_.emplace_back() : *run;
         to.records.push_back({std::move(value), t});
+        first_left_ = std::min(first_left_, t);
     }
 
     /// The time of the first record, if that is not after `until`; null if there is none. Nothing is pushed, and
     /// `until` stays the same, from the first call to the one that gives null.
     const timestamp* next(timestamp until) {
-        if (reached_.empty()) cut_off(until);
+        if (reached_.empty() && first_left_ <= until) cut_off(until);
         return reached_.empty() ? nullptr : &reached_.front().time;
     }
     /// Takes the record that `next` spoke of.
@@ -69,10 +70,12 @@ private:
         to.clear();
         reached_.head = 0;
         std::vector<std::size_t> ends{0};
+        first_left_ = timestamp::max();
         for (sequence& run : runs_) {
             const std::size_t before = to.size();
             for (; !run.empty() && run.front().time <= until; ++run.head)
                 to.push_back(std::move(run.records[run.head]));
+            if (!run.empty()) first_left_ = std::min(first_left_, run.front().time);
             if (to.size() == before) continue;
             ends.push_back(to.size());
             run.forget_gone();
@@ -88,6 +91,7 @@ private:
 
     std::vector<sequence> runs_;
     sequence reached_;  ///< What has been cut off and merged.
+    timestamp first_left_ = timestamp::max();  ///< The first time in the runs.
 };
 
 }  // namespace runnel::detail

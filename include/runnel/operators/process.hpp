@@ -27,7 +27,9 @@ namespace runnel {
 /// Runs a process function on the records of each key, in the order in which they arrive.
 ///
 /// Order: kept per key. Timers by event time are called when the watermark reaches them, before it is sent on, in
-/// order of time. Late records: processed like others; `context.time()` and `context.watermark()` tell.
+/// order of time. Watermarks come between batches: behind which record a timer is called is not fixed, unless the
+/// stream is put `in_event_time_order()`.
+/// Late records: processed like others; `context.time()` and `context.watermark()` tell.
 /// Checkpointed state: what the function has declared, timers, watermark; by key group.
 /// Thread safety: unsafe; one subtask owns it.
 /// Complexity: one search of a hash table per record, none per access to state; O(log timers) per timer.
@@ -60,6 +62,7 @@ public:
                 in.consume_until(first + i);  // Names the record if its key can't be used.
                 find.fetch(hashes[i] = core_.state().hash(key_(records.value(first + i))));
             }
+            for (std::size_t i = 0; i != n; ++i) (void)find.look_and_fetch(hashes[i]);
             for (std::size_t i = 0; i != n; ++i) {
                 in.consume_until(first + i);
                 if (!core_.ready(out)) return progress::blocked;

@@ -166,7 +166,12 @@ public:
         return value ? *value : std::move(otherwise);
     }
     void put(const K2& key, V value) {
-        column().get_or_make(key, [] { return V(); }) = std::move(value);
+        bool is_new = false;
+        V& at = column().get_or_make(key, [&] {
+            is_new = true;
+            return std::move(value);
+        });
+        if (!is_new) at = std::move(value);
     }
     /// The value to be changed in place, V() if there was none. Counts as a write.
     V& get_or_create(const K2& key) {
