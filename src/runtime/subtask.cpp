@@ -51,7 +51,8 @@ void subtask::run() noexcept {
     result r = result::finished;
     try {
         if (!job_.is_stopping()) r = work();
-        if (r == result::blocked) call_at(resumes_at());
+        // A stage may be waiting for time rather than for room.
+        if (r == result::blocked) call_at(std::min(resumes_at(), next_tick() > begin ? next_tick() : timestamp::max()));
     } catch (...) {
         job_.fail(std::current_exception(), name, index);
         r = result::finished;
@@ -85,7 +86,7 @@ subtask::result subtask::work() {
     }
     const timestamp now = accounted_until_;
     if (now - last_flush_ >= flush_interval_) flushing_ = true;
-    if (flushing_) {
+    if (flushing_ && !in_tick_) {
         if ((source ? source->flush() : gate->flush()) == progress::blocked) return result::blocked;
         flushing_ = false;
         last_flush_ = now;
@@ -95,10 +96,12 @@ subtask::result subtask::work() {
 }
 
 progress subtask::tick(timestamp now) {
-    if (tick_step_ == 0 && (source ? source->settle() : gate->settle()) == progress::blocked) return progress::blocked;
+    if (!in_tick_ && (source ? source->settle() : gate->settle()) == progress::blocked) return progress::blocked;
+    in_tick_ = true;
     for (; tick_step_ < ticking_.size(); ++tick_step_)
         if (ticking_[tick_step_]->tick(now) == progress::blocked) return progress::blocked;
     tick_step_ = 0;
+    in_tick_ = false;
     return progress::done;
 }
 

@@ -80,7 +80,8 @@ private:
     result last_ = result::waiting;
     bool flushing_ = false;
     std::vector<stage*> ticking_;    ///< The stages that want to be told of processing time, upstream first.
-    std::size_t tick_step_ = 0;      ///< How many of them have been told, in a round that is under way.
+    bool in_tick_ = false;           ///< A round of telling them is under way, to be ended before anything else.
+    std::size_t tick_step_ = 0;      ///< How many of them have been told in it.
     bool draining_ = false;
     clock::call_id pending_call_ = 0;
     timestamp pending_at_ = timestamp::max();

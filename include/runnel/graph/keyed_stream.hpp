@@ -13,6 +13,7 @@
 #include "runnel/graph/ordered_keyed_stream.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/graph/windowed_stream.hpp"
+#include "runnel/operators/async_operator.hpp"
 #include "runnel/operators/reduce.hpp"
 #include "runnel/state/key_group.hpp"
 
@@ -158,6 +159,20 @@ public:
             throw graph_error({"connect: the two streams belong to different pipelines. Connect streams of one "
                                "pipeline."});
         return broadcast_connected_stream<K, T, KeyFn, U>(graph_, from_, key_, second.origins());
+    }
+
+    /// `stream::async_map` with the records of a key asked one after the other: a record waits until the one before it
+    /// has been answered. So answers keep their order per key, ordered or not.
+    template <class R = void, class F>
+    auto async_map(F f, async_options options = {}) const {
+        using result = detail::async_result<R, F>;
+        constexpr bool fits = detail::async_function<F, T, result>;
+        static_assert(fits,
+                      "async_map: the function must take the stream's record as const T& and a runnel::completion<R>, R "
+                      "being the new record; if its second parameter is auto, name R: async_map<R>(f)");
+        if constexpr (fits)
+            return then(async_operator<T, result, F, KeyFn>(std::move(f), options, key_), "async_map");
+        else return stream<T>(graph_, from_);
     }
 
     /// Runs an operator of the user's own where all records of a key meet in one subtask, in order; see operator.hpp.

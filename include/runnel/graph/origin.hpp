@@ -61,6 +61,8 @@ plan::node operator_node(std::string kind, Op op) {
                   "an operator and its functions must be copyable, since each subtask works on a copy of its own");
     n.stateful = stateful_operator<Op>;
     if constexpr (requires { Op::needs_event_time; }) n.needs_event_time = Op::needs_event_time;
+    if constexpr (requires { std::string(op.text()); }) n.detail = op.text();
+    if constexpr (requires { std::vector<std::string>(op.problems()); }) n.problems = op.problems();
     n.outputs.push_back(&plan::record_type_of<typename Op::output_type>());
     using sides = typename side_types_of<Op>::type;
     [&]<std::size_t... I>(std::index_sequence<I...>) {

@@ -14,6 +14,7 @@
 #include "runnel/graph/keyed_stream.hpp"
 #include "runnel/graph/origin.hpp"
 #include "runnel/graph/placements.hpp"
+#include "runnel/operators/async_operator.hpp"
 #include "runnel/operators/kernel.hpp"
 #include "runnel/operators/split.hpp"
 #include "runnel/sink/sink_stage.hpp"
@@ -171,6 +172,25 @@ public:
         } else {
             return {materialized(), materialized()};
         }
+    }
+
+    /// Replaces each record by the answer that `f` gets for it, from another thread, process or machine:
+    /// `f(const T& record, completion<R> done)` begins to ask, and returns; `done(answer)` may come at any time.
+    /// Up to `options.capacity` records are under way in each subtask; with so many, the stream waits.
+    ///
+    /// Order: that of the records, or with `.ordered = false` any, but never across a watermark. Time stays.
+    /// Errors: a failure, a timeout or a dropped `done` is asked again as `options.retry` says; then it ends the job.
+    /// Lifetime: the record stays where it is as long as `done` lives.
+    /// Checkpointed state: the records under way, which are asked again after a restore.
+    template <class R = void, class F>
+    auto async_map(F f, async_options options = {}) const {
+        using result = detail::async_result<R, F>;
+        constexpr bool fits = detail::async_function<F, T, result>;
+        static_assert(fits,
+                      "async_map: the function must take the stream's record as const T& and a runnel::completion<R>, R "
+                      "being the new record; if its second parameter is auto, name R: async_map<R>(f)");
+        if constexpr (fits) return then(async_operator<T, result, F>(std::move(f), options), "async_map");
+        else return materialized();
     }
 
     /// Runs an operator of the user's own; see operator.hpp for what it consists of. Gives its output stream, or, if it

@@ -27,7 +27,7 @@ struct operator_context {
     runnel::clock* clock = nullptr;
     /// Counts of this instance; the operator adds to `late_dropped` and `skipped`, the rest is kept for it.
     operator_metrics* metrics = nullptr;
-    /// Has `tick`, or a call that answered `blocked`, come soon; callable from any thread as long as the instance lives.
+    /// Has `tick`, or a call that answered `blocked`, come soon; callable from any thread while the instance lives.
     std::function<void()> wake;
     /// Has a failure that was left out shown in the job's status.
     std::function<void(const failure_details&)> report;
@@ -57,12 +57,17 @@ struct operator_context {
 //                                                   after `done`. `timestamp::max()` is the end of the input.
 //
 //   timestamp output_watermark(timestamp w) const;  what is forwarded instead of w, if results may still come at or
-//                                                   below w: rises strictly with w, and is max for max
+//                                                   below w: rises strictly with w, and is max for max. min: nothing;
+//                                                   the operator itself forwards w later, by out.forward_watermark()
+//
+//   progress on_activity(activity, output<Out>&);   the input has fallen idle, or is active again: forward it, now or
+//                                                   later, by out.forward_activity(). Left out: it is forwarded
 //
 //   progress tick(timestamp now, output<Out>&);     processing time: do what is due, or has been completed elsewhere.
 //                                                   Comes at the start of each run of the subtask: soon after a
 //                                                   `wake`, and when `next_tick()` is reached. `blocked` to be
-//                                                   called again. Not after `advance(max)` is done.
+//                                                   called again. Not after `advance(max)` is done. (Another call that
+//                                                   has answered `blocked` is repeated then, in place of this one.)
 //   timestamp next_tick() const;                    when `tick` has something to do next; left out, or max: unknown
 //
 //   using second_type = In2;                        a second input; records come in any order between the two, and

@@ -233,7 +233,8 @@ private:
         return p;
     }
     progress on_activity(activity a) override {
-        return each_output([&](auto& o) { return o.forward_activity(a); });
+        if constexpr (requires { op_.on_activity(a, out_); }) return op_.on_activity(a, out_);
+        else return each_output([&](auto& o) { return o.forward_activity(a); });
     }
     progress on_barrier(checkpoint_id id) override {
         return each_output([&](auto& o) { return o.forward_barrier(id); });

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -43,6 +44,9 @@ struct harness_options {
     std::string name = "operator";
     /// Null: a manual clock of the harness's own.
     runnel::clock* clock = nullptr;
+    /// Called when the operator waits for something outside, until it does not: has to bring that about, as an outside
+    /// system would from another thread. Null: an operator that waits breaks the contract.
+    std::function<void()> when_waiting{};
 };
 
 /// Drives one operator by hand, without threads: what goes in has come out, as far as it does, when the call returns.
@@ -226,8 +230,11 @@ private:
         }
     }
     void check_refused(std::size_t before) const {
-        if (refusals() == before)
-            throw contract_breach("the operator answered `blocked` though none of its outputs had refused anything");
+        if (refusals() != before) return;
+        if (!options_.when_waiting)
+            throw contract_breach("the operator answered `blocked` though none of its outputs had refused anything. If "
+                                  "it waits for something outside, set harness_options::when_waiting.");
+        options_.when_waiting();
     }
     std::size_t refusals() const {
         return std::apply([&](const auto&... side) { return (out_.refusals() + ... + side.refusals()); }, sides_);
