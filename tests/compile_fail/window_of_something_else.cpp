@@ -1,4 +1,4 @@
-// expect: static assertion failed: window: needs tumbling(...), sliding(...) or session(...)
+// expect: static assertion failed: window: needs tumbling(...), sliding(...), session(...) or another window
 #include <string>
 #include <vector>
 

@@ -119,7 +119,7 @@ void compare_apart(driver_group<Op>& group, std::vector<Oracle> oracles, const s
     }
     group.watermark(INT64_MAX);
     group.gather();
-    std::vector<bag_result> results;
+    std::vector<typename Op::output_type> results;
     std::vector<late_record<event>> late;
     for (auto& oracle : oracles) {
         oracle.advance(INT64_MAX);

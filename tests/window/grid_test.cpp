@@ -1,13 +1,5 @@
-#include "runnel/testing/grid.hpp"
+#include "window_grid.hpp"
 
-#include <doctest/doctest.h>
-
-#include <chrono>
-#include <cstdint>
-#include <random>
-#include <string>
-
-#include "runnel/codec/binary.hpp"
 #include "runnel/window/approx_counts.hpp"
 #include "runnel/window/approx_distinct.hpp"
 #include "runnel/window/approx_quantile.hpp"
@@ -22,73 +14,12 @@
 #include "runnel/window/sum.hpp"
 #include "runnel/window/top.hpp"
 #include "runnel/window/variance.hpp"
-#include "runnel/window/window_operator.hpp"
 
 using namespace runnel;
-using namespace runnel::testing;
+using namespace runnel::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct click {
-    std::int64_t user;
-    int weight;
-    friend bool operator==(const click&, const click&) = default;
-    friend std::ostream& operator<<(std::ostream& out, const click& c) { return out << c.user << ':' << c.weight; }
-};
-
-}  // namespace
-
-template <>
-struct runnel::codec<click> {
-    static void encode(const click& c, std::string& out) {
-        codec<std::int64_t>::encode(c.user, out);
-        codec<int>::encode(c.weight, out);
-    }
-    static click decode(byte_reader& in) {
-        const auto user = codec<std::int64_t>::decode(in);
-        return {user, codec<int>::decode(in)};
-    }
-};
-
-namespace {
-
-/// Stands for a place for late records.
-struct somewhere {};
-
-const auto user_of = [](const click& c) { return c.user; };
-const auto name_of = [](const click& c) { return "user " + std::to_string(c.user); };
-
-click make_click(std::mt19937_64& random) {
-    return {static_cast<std::int64_t>(random() % 8), static_cast<int>(random() % 100)};
-}
-
-/// Scripts of different temper: hardly or very much out of order, few or many watermarks, times around zero.
-script<click> clicks(std::uint64_t seed) {
-    random_script_options o;
-    o.records = 250;
-    o.start = timestamp(-8s);
-    o.watermark_percent = seed % 3 == 0 ? 40 : 4;
-    o.disorder = seed % 2 == 0 ? 500ms : 8s;
-    o.step = seed % 5 == 0 ? 3s : 150ms;
-    return random_script<click>(seed, make_click, o);
-}
-
-template <class Key, class Spec, class Agg>
-void check_in_all_ways(Key key, const Spec& spec, const Agg& aggregate) {
-    using K = std::remove_cvref_t<std::invoke_result_t<const Key&, const click&>>;
-    const auto op = make_window_operator<K, click>(key, spec, aggregate);
-    using Result = typename decltype(op)::output_type;
-    grid_options<click, Result> options;
-    options.group_of = group_by(key);
-    options.result_key = order_by([](const Result& r) -> const K& { return r.key; });
-    options.uneven_watermarks = true;
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-        CAPTURE(spec.text());
-        CAPTURE(seed);
-        CHECK(run_grid(op, clicks(seed), options) > 70);
-    }
-}
 
 template <class Windows>
 void check_all_kinds_of_lateness(const undecided_window_spec<Windows>& windows) {
@@ -112,6 +43,12 @@ TEST_CASE("sliding windows give the same in every way: results per key in order,
 
 TEST_CASE("sliding windows with gaps between them give the same in every way") {
     check_all_kinds_of_lateness(sliding(1s, 3s));
+}
+
+TEST_CASE("cumulative windows give the same in every way: results per key in order, late records, counts") {
+    check_all_kinds_of_lateness(cumulative(6s, 2s));
+    check_all_kinds_of_lateness(cumulative(4s, 500ms, 1s));
+    check_all_kinds_of_lateness(cumulative(3s, 3s));
 }
 
 TEST_CASE("sessions give the same in every way: results per key in order, late records, counts") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -68,24 +69,47 @@ struct oracle_base {
     bool is_cleared(std::int64_t end) const { return end - 1 + lateness <= watermark; }
 };
 
-struct grid_oracle : oracle_base {
-    std::int64_t size, slide, offset;
-    std::uint64_t without_window = 0;
-    std::map<std::tuple<std::int64_t, std::int64_t>, std::vector<std::int64_t>> windows;  // by end, key
+/// All windows [start, end) that contain a time, in order of their end.
+using window_list = std::function<std::vector<std::pair<std::int64_t, std::int64_t>>(std::int64_t)>;
 
-    grid_oracle(std::int64_t size, std::int64_t slide, std::int64_t offset, std::int64_t lateness)
-        : size(size), slide(slide), offset(offset) {
+inline window_list sliding_list(std::int64_t size, std::int64_t slide, std::int64_t offset) {
+    return [=](std::int64_t t) {
+        std::vector<std::pair<std::int64_t, std::int64_t>> found;
+        for (std::int64_t start = t - size + 1; start <= t; ++start)
+            if ((start - offset) % slide == 0) found.emplace_back(start, start + size);
+        return found;
+    };
+}
+
+inline window_list cumulative_list(std::int64_t max_size, std::int64_t step, std::int64_t offset) {
+    return [=](std::int64_t t) {
+        std::vector<std::pair<std::int64_t, std::int64_t>> found;
+        std::int64_t start = t;
+        while ((start - offset) % max_size != 0) --start;
+        for (std::int64_t end = start + step; end <= start + max_size; end += step)
+            if (t < end) found.emplace_back(start, end);
+        return found;
+    };
+}
+
+struct grid_oracle : oracle_base {
+    window_list windows_of;
+    std::uint64_t without_window = 0;
+    std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::vector<std::int64_t>> windows;  // end, start, key
+
+    grid_oracle(window_list windows_of, std::int64_t lateness) : windows_of(std::move(windows_of)) {
         this->lateness = lateness;
     }
+    grid_oracle(std::int64_t size, std::int64_t slide, std::int64_t offset, std::int64_t lateness)
+        : grid_oracle(sliding_list(size, slide, offset), lateness) {}
+
     void record(const event& e, std::int64_t t) {
         bool has_window = false, taken = false;
-        for (std::int64_t start = t - size + 1; start <= t; ++start) {
-            if ((start - offset) % slide != 0) continue;
+        for (const auto& [start, end] : windows_of(t)) {
             has_window = true;
-            const std::int64_t end = start + size;
             if (is_cleared(end)) continue;
             taken = true;
-            auto& values = windows[{end, e.key}];
+            auto& values = windows[{end, start, e.key}];
             values.push_back(e.value);
             if (is_complete(end)) fire(e.key, start, end, values);
         }
@@ -95,8 +119,8 @@ struct grid_oracle : oracle_base {
     }
     void advance(std::int64_t w) {
         for (auto& [at, values] : windows) {
-            const auto [end, key] = at;
-            if (!is_complete(end) && end - 1 <= w) fire(key, end - size, end, values);
+            const auto [end, start, key] = at;
+            if (!is_complete(end) && end - 1 <= w) fire(key, start, end, values);
         }
         watermark = w;
         std::erase_if(windows, [&](auto& each) { return is_cleared(std::get<0>(each.first)); });

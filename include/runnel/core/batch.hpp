@@ -178,6 +178,11 @@ public:
         size_ = n;
         if (values_ != owned_) room_ = n;
     }
+    /// Gives all records the time t.
+    void set_times(timestamp t) noexcept {
+        std::fill_n(times_, size_, t);
+        min_ = max_ = t;
+    }
     void clear() noexcept {
         destroy(0);
         values_ = owned_;

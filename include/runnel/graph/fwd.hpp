@@ -20,7 +20,10 @@ template <class T>
 class broadcast_stream;
 template <class K, class T, class KeyFn>
 class keyed_stream;
-template <class K, class T, class KeyFn, class Spec>
+namespace detail {
+struct no_evictor;
+}
+template <class K, class T, class KeyFn, class Spec, class Evictor = detail::no_evictor>
 class windowed_stream;
 template <class T>
 class late_output;

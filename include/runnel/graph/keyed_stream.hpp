@@ -72,12 +72,10 @@ public:
         : graph_(std::move(graph)), from_(std::move(from)), key_(std::move(key)) {}
 
     /// Groups the records of each key by time: `tumbling(10s).drop_late()`, `sliding(1min, 10s).lateness(5s)`,
-    /// `session(30s).drop_late()`, ... Needs event time.
+    /// `session(30s).drop_late()`, ... Needs event time, unless the windows go by count or processing time.
     template <class Spec>
     auto window(Spec spec) const {
-        static_assert(is_window_spec<Spec>, "window: needs tumbling(...), sliding(...) or session(...)");
-        static_assert(!is_window_spec<Spec> || lateness_chosen<Spec>,
-                      "window: say what happens to late records: add .drop_late(), or .lateness(duration)");
+        detail::check_window_spec<Spec>();
         return windowed_stream<K, T, KeyFn, Spec>(graph_, from_, key_, std::move(spec));
     }
 

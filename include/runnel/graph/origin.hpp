@@ -89,6 +89,7 @@ inline plan::node_id only_operator(const std::vector<origin>& from, const std::s
 inline void rename(plan::graph& graph, plan::node_id id, const std::string& name) {
     graph.nodes[id].name = name;
     graph.nodes[id].named = true;
+    if (graph.nodes[id].first_stage) rename(graph, *graph.nodes[id].first_stage, name + ", first stage");
 }
 
 /// The stream, or the tuple of streams, that comes out of node `id`, which runs an Op.

@@ -117,6 +117,15 @@ public:
         }
     }
 
+    /// Groups all records by time, without a key. Tumbling, sliding, cumulative and calendar windows are summed up in each
+    /// subtask first, and merged in one; with early results or a late output, and for all other windows, one subtask
+    /// does all the work.
+    template <class Spec>
+    auto window_all(Spec spec) const {
+        detail::check_window_spec<Spec>();
+        return windowed_stream<no_key, T, detail::no_key_of, Spec>(graph_, origins(), {}, std::move(spec));
+    }
+
     /// All records of this stream and of `other`, in no order between the two.
     template <class U, class OtherChain>
     stream<T> merge(const stream<U, OtherChain>& other) const {

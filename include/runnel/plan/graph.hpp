@@ -64,6 +64,8 @@ struct node {
     bool needs_event_time = false;
     bool stateful = false;
     bool is_sink = false;
+    /// The node that does a part of this one's work and is named after it.
+    std::optional<std::size_t> first_stage;
     std::string detail;  ///< Parameters in words, for `describe()`.
     std::vector<std::string> problems;
     std::vector<const record_type*> outputs;  ///< Port 0 is the main output.

@@ -27,6 +27,8 @@ public:
     /// True if some group is ahead of the operator's watermark.
     bool ahead_of(timestamp watermark) const noexcept { return highest_ > watermark; }
 
+    timestamp highest() const noexcept { return highest_; }
+
     /// The watermark that counts for `key`, the operator's being `watermark`.
     template <class K>
     timestamp of(const K& key, timestamp watermark) const {

@@ -45,6 +45,14 @@ public:
         }
         return &near_.front();
     }
+    /// No event comes before; timestamp::max() if there is none.
+    timestamp earliest() const noexcept {
+        if (!near_.empty()) return near_.front().at;
+        if (far_.empty()) return timestamp::max();
+        std::int64_t start = 0;
+        return __builtin_mul_overflow(far_.begin()->first, width_, &start) ? timestamp::min() : timestamp(start);
+    }
+
     /// Removes the event that `first` gave.
     void pop() {
         std::pop_heap(near_.begin(), near_.end(), later);

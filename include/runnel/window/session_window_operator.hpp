@@ -20,6 +20,7 @@
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
 #include "runnel/window/window.hpp"
+#include "runnel/window/window_function.hpp"
 #include "runnel/window/window_key.hpp"
 
 namespace runnel {
@@ -44,7 +45,7 @@ class session_window_operator {
 
 public:
     using input_type = T;
-    using output_type = windowed<K, result_of<Agg>>;
+    using output_type = windowed<K, detail::finished_of<Agg, K>>;
     using side_types = std::conditional_t<Spec::has_side, std::tuple<late_record<T>>, std::tuple<>>;
 
     session_window_operator(KeyFn key, const Spec& spec, Agg aggregate)
@@ -151,6 +152,11 @@ public:
         });
         keys_.for_each([&](const K& key, entry& e) { schedule(key, e, e.sessions.next_event(watermark_, lateness_)); });
     }
+
+    /// Nothing is to be done at a watermark below.
+    timestamp next_due() const noexcept { return events_.earliest(); }
+    /// The highest watermark that loaded state had seen.
+    timestamp loaded_watermark() const noexcept { return restored_.highest(); }
 
     /// Keys that have a session now.
     std::size_t live_keys() const noexcept { return keys_.size(); }
@@ -262,7 +268,8 @@ private:
     }
 
     void emit(const K& key, const session& s, output<output_type>& out) {
-        out.emit({key, s.start, s.end, agg_.result(s.value)}, s.end.previous());
+        out.emit({key, s.start, s.end, detail::finish(agg_, key, window{s.start, s.end}, agg_.result(s.value))},
+                 s.end.previous());
     }
 
     key_function key_;

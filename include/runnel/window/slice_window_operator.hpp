@@ -9,21 +9,44 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/batch_update.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/by_value.hpp"
-#include "runnel/operators/late_output.hpp"
+#include "runnel/window/cumulative_contents.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/slice_store.hpp"
 #include "runnel/window/sliding_contents.hpp"
 #include "runnel/window/window.hpp"
+#include "runnel/window/window_function.hpp"
 #include "runnel/window/window_key.hpp"
 
 namespace runnel {
 
-/// Aggregates the records of each key over tumbling or sliding windows.
+namespace detail {
+
+struct one_slice {};
+
+/// What holds the contents of a window that consists of several slices.
+template <class Windows, class K, class Agg>
+struct window_contents {
+    using type = one_slice;
+};
+template <class K, class Agg>
+struct window_contents<sliding_windows, K, Agg> {
+    using type = sliding_contents<K, Agg>;
+};
+template <class K, class Agg>
+struct window_contents<cumulative_windows, K, Agg> {
+    using type = cumulative_contents<K, Agg>;
+};
+
+}  // namespace detail
+
+/// Aggregates the records of each key over windows that lie in time as a clock or a calendar has them: tumbling,
+/// sliding, cumulative, daily, ...
 ///
 /// Records go into the slice of their time: one accumulator per key and slice, however many windows share it.
 /// Order: windows fire in order of their end; between keys free. A result has the time end - 1 ns.
@@ -34,7 +57,11 @@ namespace runnel {
 /// Thread safety: unsafe; one subtask owns it.
 template <class K, class T, class KeyFn, class Spec, class Agg>
 class slice_window_operator {
-    static constexpr bool overlapping = std::is_same_v<typename Spec::windows_type, sliding_windows>;
+    using windows = typename Spec::windows_type;
+    using grid_type = decltype(std::declval<const windows&>().slices(duration()));
+    using window_contents = typename detail::window_contents<windows, K, Agg>::type;
+    /// A window may consist of several slices.
+    static constexpr bool overlapping = !std::is_same_v<window_contents, detail::one_slice>;
     using accumulator = accumulator_of<Agg>;
     using slice = detail::slice<K, accumulator>;
     using wide = detail::wide;
@@ -43,7 +70,7 @@ class slice_window_operator {
 
 public:
     using input_type = T;
-    using output_type = windowed<K, result_of<Agg>>;
+    using output_type = windowed<K, detail::finished_of<Agg, K>>;
     using side_types = std::conditional_t<Spec::has_side, std::tuple<late_record<T>>, std::tuple<>>;
 
     slice_window_operator(KeyFn key, const Spec& spec, Agg aggregate)
@@ -128,11 +155,16 @@ public:
         next_due_ = timestamp::min();
     }
 
+    /// Nothing is to be done at a watermark below.
+    timestamp next_due() const noexcept { return next_due_; }
+    /// The highest watermark that loaded state had seen.
+    timestamp loaded_watermark() const noexcept { return restored_.highest(); }
+
     /// Records so far that lay between windows (the slide is larger than the size).
     std::uint64_t without_window() const noexcept { return without_window_; }
     /// Slices held now.
     std::size_t live_slices() const noexcept { return slices_.end_index() - slices_.begin_index(); }
-    /// Keys that had records in the sliding window fired last.
+    /// Keys that had records in the window fired last.
     std::size_t window_keys() const noexcept
         requires overlapping
     {
@@ -258,7 +290,7 @@ private:
     void fire_again(const K& key, std::uint64_t hash, const accumulator& a, timestamp t, timestamp w,
                     output<output_type>& out) {
         const wide first = std::max(grid_.first_window(t), grid_.first_kept(w));
-        const wide last = std::min(grid_.last_window(t), grid_.first_incomplete(w) - grid_.slide());
+        const wide last = std::min(grid_.last_window(t), grid_.last_complete(w));
         if constexpr (overlapping) {
             contents_.each_window_of(key, hash, first, last, grid_, slices_, agg_, [&](wide window, const auto& c) {
                 emit(key, window, c.result(agg_), out);
@@ -271,8 +303,8 @@ private:
     /// Fires, in order, the windows with records that watermark w completes and an earlier one has not.
     progress fire_due(timestamp w, output<output_type>& out) {
         if (!firing_) window_ = grid_.first_incomplete(watermark_);
-        for (;; window_ += grid_.slide()) {
-            const std::size_t i = slices_.index_from(window_);
+        for (;; window_ = grid_.next(window_)) {
+            const std::size_t i = slices_.index_from(grid_.begin(window_));
             if (i == slices_.end_index()) {
                 next_due_ = timestamp::max();
                 return progress::done;
@@ -289,7 +321,7 @@ private:
 
     void begin_window() {
         cursor_ = 0;
-        if constexpr (overlapping) contents_.begin(window_, grid_, slices_);
+        if constexpr (overlapping) contents_.begin(window_, grid_, slices_, agg_);
     }
 
     /// False if the output has no room: to be called again.
@@ -314,18 +346,16 @@ private:
     }
 
     void emit(const K& key, wide window, result_of<Agg>&& value, output<output_type>& out) {
-        const timestamp end = grid_.end(window);
-        out.emit({key, grid_.start(window), end, std::move(value)}, end.previous());
+        const runnel::window span{grid_.start(window), grid_.end(window)};
+        out.emit({key, span.start, span.end, detail::finish(agg_, key, span, std::move(value))}, span.end.previous());
     }
-
-    struct nothing {};
 
     /// From this length on, records that follow each other in one slice are put in as they lie.
     static constexpr std::size_t long_run = 16;
 
     key_function key_;
     [[no_unique_address]] Agg agg_;
-    detail::slicing grid_;
+    grid_type grid_;
     std::string windows_text_;
 
     operator_context context_;
@@ -333,7 +363,7 @@ private:
     timestamp watermark_ = timestamp::min();
     detail::group_watermarks restored_;
     detail::slice_store<K, accumulator> slices_;
-    [[no_unique_address]] std::conditional_t<overlapping, detail::sliding_contents<K, Agg>, nothing> contents_;
+    [[no_unique_address]] window_contents contents_;
     std::vector<slice*> scattered_;  // those with waiting records, while a batch is taken in
     std::uint64_t without_window_ = 0;
 

@@ -94,14 +94,22 @@ public:
                            wide(size_) + lateness_.count());
     }
 
+    /// Start of the last window w with `due(w) <= watermark`.
+    wide last_complete(timestamp watermark) const noexcept { return first_incomplete(watermark) - slide_; }
+
+    /// Where the first slice of a window begins; the window after it.
+    wide begin(wide window) const noexcept { return window; }
+    wide next(wide window) const noexcept { return window + slide_; }
+
     timestamp start(wide window) const noexcept { return saturate(window); }
     timestamp end(wide window) const noexcept { return saturate(window + size_); }
     timestamp due(wide window) const noexcept { return due_at(end(window)); }
     timestamp cleared(wide window) const noexcept { return cleared_at(end(window), lateness_); }
 
-private:
-    /// The last window edge of its kind that is not after t.
+    /// Start of the last window that begins at t or before.
     wide start_at(wide t) const noexcept { return t - floor_mod(t - offset_, slide_); }
+
+private:
     /// The first window whose start plus `length` lies behind the tick after the watermark.
     wide first_after(timestamp watermark, wide length) const noexcept {
         if (watermark == timestamp::min()) return -wide_max;

@@ -26,7 +26,7 @@ public:
     void open(std::size_t groups) noexcept { groups_ = groups; }
 
     /// Takes in the slices that are new in `window`; the windows begun rise.
-    void begin(wide window, const slicing& grid, slices& all) {
+    void begin(wide window, const slicing& grid, slices& all, const Agg&) {
         const wide end = window + grid.size();
         for (std::size_t i = all.index_from(std::max(window, taken_until_)); i < all.end_index(); ++i) {
             if (all[i].span.first.ns() >= end) break;

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "runnel/operators/operator.hpp"
+#include "runnel/state/table.hpp"
+#include "runnel/window/aggregate.hpp"
+#include "runnel/window/assigners.hpp"
+#include "runnel/window/saved_state.hpp"
+#include "runnel/window/two_stacks.hpp"
+#include "runnel/window/window.hpp"
+#include "runnel/window/window_function.hpp"
+#include "runnel/window/window_key.hpp"
+
+namespace runnel {
+
+/// Aggregates the last `n` records of each key, in order of arrival, whenever `slide` have come.
+///
+/// Records are summed up in slices of gcd(n, slide); a window is a run of these.
+/// Order: kept per key. Late records: none, it knows no time. A result has the time `timestamp::max()` and spans all
+/// time, as the global window. What has not fired at the end of the input doesn't.
+/// Checkpointed state: "counts", by key group: key, records so far, slices.
+/// Complexity: O(1) per record; amortised O(1) merges per result.
+/// Memory per key: one accumulator for count(n), else up to 3 n / gcd(n, slide).
+/// Thread safety: unsafe; one subtask owns it.
+template <class K, class T, class KeyFn, class Spec, class Agg>
+class count_window_operator {
+    using accumulator = accumulator_of<Agg>;
+
+public:
+    using input_type = T;
+    using output_type = windowed<K, detail::finished_of<Agg, K>>;
+    using side_types = std::tuple<>;
+
+    count_window_operator(KeyFn key, const Spec& spec, Agg aggregate)
+        : key_(std::move(key)),
+          agg_(std::move(aggregate)),
+          size_(std::max<std::int64_t>(1, spec.windows().size)),
+          slide_(std::max<std::int64_t>(1, spec.windows().slide)),
+          slice_(std::gcd(size_, slide_)),
+          windows_text_(spec.windows().text()) {}
+
+    void open(const operator_context& context) { context_ = context; }
+
+    progress process(batch<T>& in, output<output_type>& out) {
+        for (std::size_t i = in.cursor(); i != in.size(); in.consume_until(++i)) {
+            if (!out.ready()) return progress::blocked;
+            const T& record = std::as_const(in).value(i);
+            typename detail::window_key<K, T, KeyFn>::type key = key_(record);
+            entry& e = keys_.get_or_create(key, keys_.hash(key));
+            if (e.records % slice_ == 0) e.open = agg_.create();
+            add_record(agg_, e.open, record, in.time(i));
+            ++e.records;
+            if (size_ == slide_) {
+                if (e.records == size_) {
+                    emit(key, agg_.result(e.open), out);
+                    keys_.erase(K(key), keys_.hash(key));
+                }
+            } else {
+                if (e.records % slice_ == 0) close_slice(e);
+                if (e.records % slide_ == 0) {
+                    e.contents.advance(e.records - size_, size_, agg_);
+                    emit(key, e.contents.result(agg_), out);
+                }
+            }
+        }
+        return progress::done;
+    }
+
+    void save(snapshot_writer& to) const {
+        detail::keyed_entries entries(context_.key_groups);
+        keys_.for_each([&](const K& key, const entry& e) {
+            std::string& bytes = entries.next(key);
+            codec<K>::encode(key, bytes);
+            codec<std::int64_t>::encode(e.records, bytes);
+            if (e.records % slice_ != 0) detail::encode_accumulator(e.open, bytes);
+            const std::size_t n = std::min(e.slices.size(), most_slices());
+            codec<std::uint64_t>::encode(n, bytes);
+            for (auto a = e.slices.end() - static_cast<std::ptrdiff_t>(n); a != e.slices.end(); ++a)
+                detail::encode_accumulator(*a, bytes);
+        });
+        entries.write(to, "counts", context_.mine, timestamp::min(), {});
+        to.local("windows") = windows_text_;
+    }
+    void load(snapshot_reader& from) {
+        detail::check_windows(from, windows_text_);
+        detail::group_watermarks none;
+        none.set_groups(context_.key_groups);
+        detail::keyed_entries::read(from, "counts", none, [&](byte_reader& in) {
+            const K key = codec<K>::decode(in);
+            entry& e = keys_.get_or_create(key, keys_.hash(key));
+            e.records = codec<std::int64_t>::decode(in);
+            if (e.records % slice_ != 0) e.open = detail::decode_accumulator<accumulator>(in);
+            const auto n = static_cast<std::int64_t>(codec<std::uint64_t>::decode(in));
+            const std::int64_t end = e.records - e.records % slice_;
+            for (std::int64_t i = 0; i != n; ++i) {
+                e.slices.push_back(detail::decode_accumulator<accumulator>(in));
+                e.contents.push(timestamp(end - (n - i) * slice_), e.slices.back());
+            }
+        });
+    }
+
+    /// Keys with records that have not fired, or are in a window still to come.
+    std::size_t live_keys() const noexcept { return keys_.size(); }
+
+private:
+    struct entry {
+        std::int64_t records = 0;
+        accumulator open{};
+        std::vector<accumulator> slices;   // the last ones are those that the next window may consist of
+        detail::two_stacks<Agg> contents;  // the same; a cache
+    };
+
+    void close_slice(entry& e) {
+        e.contents.push(timestamp(e.records - slice_), e.open);
+        e.slices.push_back(std::move(e.open));
+        if (e.slices.size() >= 2 * most_slices())
+            e.slices.erase(e.slices.begin(), e.slices.end() - static_cast<std::ptrdiff_t>(most_slices()));
+    }
+    std::size_t most_slices() const noexcept { return static_cast<std::size_t>(size_ / slice_); }
+
+    void emit(const K& key, result_of<Agg>&& value, output<output_type>& out) {
+        const window all{timestamp::min(), timestamp::max()};
+        out.emit({key, all.start, all.end, detail::finish(agg_, key, all, std::move(value))}, timestamp::max());
+    }
+
+    detail::window_key<K, T, KeyFn> key_;
+    [[no_unique_address]] Agg agg_;
+    std::int64_t size_;
+    std::int64_t slide_;
+    std::int64_t slice_;
+    std::string windows_text_;
+    operator_context context_;
+    table<K, entry> keys_;
+};
+
+}  // namespace runnel

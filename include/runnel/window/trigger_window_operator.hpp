@@ -1,0 +1,535 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "runnel/operators/operator.hpp"
+#include "runnel/state/table.hpp"
+#include "runnel/window/aggregate.hpp"
+#include "runnel/window/assigners.hpp"
+#include "runnel/window/event_calendar.hpp"
+#include "runnel/window/kept_window.hpp"
+#include "runnel/operators/late_output.hpp"
+#include "runnel/window/own_trigger.hpp"
+#include "runnel/window/saved_state.hpp"
+#include "runnel/window/session_list.hpp"
+#include "runnel/window/window.hpp"
+#include "runnel/window/window_function.hpp"
+#include "runnel/window/window_key.hpp"
+
+namespace runnel {
+
+namespace detail {
+
+template <class Windows>
+concept merging_windows = requires { requires Windows::merges; };
+template <class Windows>
+concept sliced_windows = requires(const Windows& windows) { windows.slices(duration()); };
+template <class Windows>
+concept all_time = requires { requires Windows::is_global; };
+
+/// The first whole multiple of `period` that is larger than t.
+constexpr timestamp multiple_after(wide t, duration period) noexcept {
+    const wide p = std::max<std::int64_t>(1, period.count());
+    return saturate(t - floor_mod(t, p) + p);
+}
+
+/// How windows of the clock or the calendar lie in time; nothing for others.
+template <class Windows>
+auto grid_of(const Windows& windows, duration lateness) {
+    struct none {};
+    if constexpr (sliced_windows<Windows>) return windows.slices(lateness);
+    else return none();
+}
+
+template <class Firing, bool = has_own_trigger<Firing>>
+struct trigger_state_in {
+    using type = no_trigger_state;
+};
+template <class Firing>
+struct trigger_state_in<Firing, true> : trigger_state_of<decltype(std::declval<Firing&>().trigger)> {};
+
+}  // namespace detail
+
+/// Aggregates the records of each key over windows of any kind, each kept by itself, so that it can fire early, late,
+/// in differences or by a trigger of the user's. (What needs none of these is left to faster operators.)
+///
+/// Order: what is due in event time happens in order of time, for one key in order of the windows' ends. A result has
+/// the time end - 1 ns, that of the global window `timestamp::max()`.
+/// Late records: those that come when all their windows are cleared go to the late output; a session is judged after
+/// merging.
+/// Checkpointed state: "panes", by key group: key, its windows with their contents.
+/// Complexity: O(windows of the record) aggregate steps per record.
+/// Thread safety: unsafe; one subtask owns it.
+template <class K, class T, class KeyFn, class Spec, class Agg>
+class trigger_window_operator {
+    using windows = typename Spec::windows_type;
+    using firing = typename Spec::firing_type;
+    using accumulator = accumulator_of<Agg>;
+    using state = typename detail::trigger_state_in<firing>::type;
+    using kept = detail::kept_window<accumulator, state>;
+    using key_function = detail::window_key<K, T, KeyFn>;
+    using value_type = detail::finished_of<Agg, K>;
+    static constexpr bool merging = detail::merging_windows<windows>;
+    static constexpr bool own = has_own_trigger<firing>;
+
+public:
+    using input_type = T;
+    using output_type = std::conditional_t<firing::has_panes, paned<K, value_type>, windowed<K, value_type>>;
+    using side_types = std::conditional_t<Spec::has_side, std::tuple<late_record<T>>, std::tuple<>>;
+
+    trigger_window_operator(KeyFn key, const Spec& spec, Agg aggregate)
+        : key_(std::move(key)),
+          agg_(std::move(aggregate)),
+          windows_(spec.windows()),
+          firing_(spec.firing()),
+          lateness_(spec.lateness()),
+          grid_(detail::grid_of(windows_, lateness_)),
+          windows_text_(spec.windows().text()) {}
+    /// Copies what the operator is made of, not what it has seen.
+    trigger_window_operator(const trigger_window_operator& other)
+        : key_(other.key_),
+          agg_(other.agg_),
+          windows_(other.windows_),
+          firing_(other.firing_),
+          lateness_(other.lateness_),
+          grid_(other.grid_),
+          windows_text_(other.windows_text_) {}
+    trigger_window_operator(trigger_window_operator&&) = default;
+    trigger_window_operator& operator=(trigger_window_operator&&) = delete;
+
+    void open(const operator_context& context)
+        requires(!Spec::has_side)
+    {
+        open_with(context, nullptr);
+    }
+    void open(const operator_context& context, output<late_record<T>>& late)
+        requires(Spec::has_side)
+    {
+        open_with(context, &late);
+    }
+
+    progress process(batch<T>& in, output<output_type>& out) {
+        if (context_.clock) now_ = std::max(now_, context_.clock->now());
+        for (std::size_t i = in.cursor(); i != in.size(); in.consume_until(++i)) {
+            if (!out.ready() || !late_.ready()) return progress::blocked;
+            take(in, i, out);
+        }
+        return progress::done;
+    }
+
+    progress advance(timestamp w, output<output_type>& out) {
+        if (w <= watermark_) return progress::done;
+        if (w == timestamp::max()) {
+            ended_ = true;
+            if (tick_until(timestamp::max(), out) == progress::blocked) return progress::blocked;
+        }
+        const auto next_of = [this](const kept& x) { return next_event(x); };
+        const auto run = [&](const K& key, entry& e, kept& x, timestamp at) {
+            return run_events(key, e, x, at, out);
+        };
+        if (run_due(events_, &entry::scheduled, w, next_of, run) == progress::blocked) return progress::blocked;
+        watermark_ = w;
+        return progress::done;
+    }
+
+    /// A session that ends at w + 1 fires at w + 1, with a result of time w.
+    timestamp output_watermark(timestamp w) const noexcept {
+        return !merging || w == timestamp::max() ? w : w.previous();
+    }
+
+    progress tick(timestamp now, output<output_type>& out) {
+        now_ = std::max(now_, now);
+        return tick_until(now_, out);
+    }
+    timestamp next_tick() const noexcept { return ticks_.earliest(); }
+
+    /// Nothing is to be done at a watermark below.
+    timestamp next_due() const noexcept { return events_.earliest(); }
+    /// The highest watermark that loaded state had seen.
+    timestamp loaded_watermark() const noexcept { return restored_.highest(); }
+
+    void save(snapshot_writer& to) const {
+        detail::keyed_entries entries(context_.key_groups);
+        keys_.for_each([&](const K& key, const entry& e) {
+            std::string& bytes = entries.next(key);
+            codec<K>::encode(key, bytes);
+            codec<std::uint64_t>::encode(e.windows.size(), bytes);
+            for (const kept& x : e.windows) x.encode(bytes);
+        });
+        entries.write(to, "panes", context_.mine, watermark_, restored_);
+        to.local("windows") = windows_text_;
+    }
+    void load(snapshot_reader& from) {
+        detail::check_windows(from, windows_text_);
+        watermark_ = detail::keyed_entries::read(from, "panes", restored_, [&](byte_reader& in) {
+            const K key = codec<K>::decode(in);
+            entry& e = keys_.get_or_create(key, keys_.hash(key));
+            for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
+                e.windows.push_back(kept::decode(in));
+                schedule(key, e, e.windows.back());
+            }
+        });
+    }
+
+    /// Records so far that had no window at all.
+    std::uint64_t without_window() const noexcept { return without_window_; }
+    /// Keys that have a window now.
+    std::size_t live_keys() const noexcept { return keys_.size(); }
+
+private:
+    struct entry {
+        std::vector<kept> windows;  // by end, then start
+        /// When this key is next looked at, in event time and in processing time: never after something is due.
+        timestamp scheduled = timestamp::max();
+        timestamp ticked = timestamp::max();
+        bool is_scheduled = false;
+        bool is_ticked = false;
+    };
+    using calendar = detail::event_calendar<K>;
+
+    void open_with(const operator_context& context, output<late_record<T>>* late) {
+        context_ = context;
+        late_.open(context, late);
+        restored_.set_groups(context.key_groups);
+    }
+
+    timestamp due(const kept& x) const noexcept {
+        if constexpr (detail::all_time<windows>) return timestamp::max();
+        else if constexpr (merging) return detail::session_due_at(x.end);
+        else return detail::due_at(x.end);
+    }
+    timestamp cleared(const kept& x) const noexcept {
+        if constexpr (merging) return detail::session_cleared_at(x.end, lateness_);
+        else return detail::cleared_at(x.end, lateness_);
+    }
+    bool is_late_for(const window& x, timestamp w) const noexcept {
+        return w != timestamp::min() && detail::cleared_at(x.end, lateness_) <= w;
+    }
+    /// The watermark at which something is next to be done for a window.
+    timestamp next_event(const kept& x) const noexcept {
+        timestamp next = x.closed ? std::min(x.fire_at, cleared(x)) : due(x);
+        if (!x.closed && !x.pieces.empty()) next = std::min(next, x.pieces.front().point.previous());
+        return std::min(next, x.event_times.first());
+    }
+    timestamp next_tick_of(const kept& x) const noexcept { return std::min(x.tick_at, x.processing_times.first()); }
+
+    // Records
+
+    void take(batch<T>& in, std::size_t i, output<output_type>& out) {
+        const T& record = std::as_const(in).value(i);
+        const timestamp t = in.time(i);
+        const K key = key_(record);
+        const std::uint64_t hash = keys_.hash(key);
+        const timestamp w = restored_.of(key, watermark_);
+        bool has_window = false, taken = false;
+        const auto take_into = [&](const window& span) {
+            has_window = true;
+            if constexpr (merging) {
+                const entry* e = keys_.find(key, hash);
+                if (is_late_for(e ? merged(*e, span) : span, w)) return;
+            } else {
+                if (is_late_for(span, w)) return;
+            }
+            taken = true;
+            entry& e = keys_.get_or_create(key, hash);
+            kept& x = place(e, span, w);
+            add(x, key, record, t, w, out);
+            schedule(key, e, x);
+        };
+        if constexpr (merging) {
+            take_into(windows_.opened(record, t));
+        } else if constexpr (detail::sliced_windows<windows>) {
+            for (auto at = grid_.first_window(t); at <= grid_.last_window(t); at = grid_.next(at))
+                take_into({grid_.start(at), grid_.end(at)});
+        } else {
+            for (const window& span : windows_.windows_of(t)) take_into(span);
+        }
+        if (!has_window)
+            ++without_window_;
+        else if (!taken)
+            late_.take(in.take(i), t, w, merging ? late_reason::session_cleared : late_reason::window_cleared);
+    }
+
+    static bool touches(const kept& x, const window& span) noexcept {
+        return x.start <= span.end && span.start <= x.end;
+    }
+    static window merged(const entry& e, window span) noexcept {
+        const window opened = span;
+        for (const kept& x : e.windows)
+            if (touches(x, opened)) span = {std::min(x.start, span.start), std::max(x.end, span.end)};
+        return span;
+    }
+
+    /// The window for `span`, made if there is none.
+    kept& place(entry& e, window span, timestamp w) {
+        const auto before = [](const kept& x, const window& y) {
+            return std::pair(x.end, x.start) < std::pair(y.end, y.start);
+        };
+        auto at = e.windows.end();
+        if constexpr (merging) {
+            const auto first = std::find_if(e.windows.begin(), e.windows.end(),
+                                            [&](const kept& x) { return touches(x, span); });
+            if (first != e.windows.end()) return join(e, first, span, w);
+            at = std::lower_bound(e.windows.begin(), e.windows.end(), span, before);
+        } else {
+            at = std::lower_bound(e.windows.begin(), e.windows.end(), span, before);
+            if (at != e.windows.end() && at->span() == span) return *at;
+        }
+        at = e.windows.insert(at, kept{span.start, span.end, agg_.create(), {}});
+        at->closed = due(*at) <= w;
+        return *at;
+    }
+
+    /// Makes one session of all that `span` touches, the first of which is given.
+    kept& join(entry& e, typename std::vector<kept>::iterator first, const window& opened, timestamp w) {
+        const window span = merged(e, opened);
+        auto last = first + 1;
+        while (last != e.windows.end() && touches(*last, opened)) ++last;
+        bool was_closed = false, was_on_time = false;
+        for (auto x = first; x != last; ++x)
+            if (x->span() == span) was_closed = x->closed, was_on_time = x->on_time;
+        const timestamp fire_at = was_closed ? first->fire_at : timestamp::max();
+        for (auto x = first + 1; x != last; ++x) {
+            if constexpr (own)
+                if constexpr (requires { firing_.trigger.on_merge(first->state, x->state); })
+                    firing_.trigger.on_merge(first->state, x->state);
+            first->merge(std::move(*x), agg_);
+        }
+        e.windows.erase(first + 1, last);
+        first->start = span.start;
+        first->end = span.end;
+        first->closed = was_closed || due(*first) <= w;
+        first->on_time = was_on_time;
+        first->fire_at = fire_at;
+        if (first->closed) first->take_pieces(timestamp::max(), agg_);
+        return *first;
+    }
+
+    void add(kept& x, const K& key, const T& record, timestamp t, timestamp w, output<output_type>& out) {
+        if constexpr (own) {
+            add_record(agg_, x.value, record, t);
+            ++x.since;
+            act(x, key, out, [&](auto& context) { return firing_.trigger.on_record(record, t, context); });
+        } else {
+            using kind = firing_rule::kind;
+            const firing_rule& rule = x.closed ? firing_.late : firing_.early;
+            if (!x.closed && rule.what == kind::event_time)
+                // Not part of what fires for a point that its time, or the watermark, has reached.
+                add_record(agg_,
+                           x.piece_at(detail::multiple_after(std::max(detail::wide(t.ns()), detail::wide(w.ns()) + 1),
+                                                             rule.period),
+                                      agg_),
+                           record, t);
+            else
+                add_record(agg_, x.value, record, t);
+            ++x.since;
+            if (rule.what == kind::records && x.since >= static_cast<std::uint64_t>(rule.records))
+                fire(x, key, out);
+            else if (rule.what == kind::processing_time && x.tick_at == timestamp::max())
+                x.tick_at = detail::multiple_after(now_.ns(), rule.period);
+            else if (x.closed && rule.what == kind::event_time && x.fire_at == timestamp::max())
+                x.fire_at = detail::multiple_after(detail::wide(w.ns()) + 1, rule.period).previous();
+        }
+    }
+
+    // Firing
+
+    void fire(kept& x, const K& key, output<output_type>& out) {
+        const window span = x.span();
+        if constexpr (detail::changes_contents<Agg>) agg_.before_firing(x.value, span);
+        const pane which{x.fired++,
+                         !x.closed ? pane_timing::early : x.on_time ? pane_timing::late : pane_timing::on_time};
+        x.on_time = x.closed;
+        x.since = 0;
+        x.fire_at = x.tick_at = timestamp::max();
+        const timestamp at = detail::all_time<windows> ? timestamp::max() : x.end.previous();
+        value_type value = detail::finish(agg_, key, span, agg_.result(x.value));
+        if constexpr (firing::has_panes)
+            out.emit({key, x.start, x.end, std::move(value), which}, at);
+        else
+            out.emit({key, x.start, x.end, std::move(value)}, at);
+        if constexpr (firing::discards) x.value = agg_.create();
+    }
+
+    /// Asks the user's trigger, and does what it says.
+    template <class Ask>
+    void act(kept& x, const K& key, output<output_type>& out, Ask ask) {
+        detail::trigger_times unwanted;
+        trigger_context<state> context(x.state, x.span(), restored_.of(key, watermark_), now_, x.event_times,
+                                       ended_ ? unwanted : x.processing_times);
+        const trigger_result answer = ask(context);
+        if (answer == trigger_result::fire || answer == trigger_result::fire_and_purge) fire(x, key, out);
+        if (answer == trigger_result::purge || answer == trigger_result::fire_and_purge) {
+            x.value = agg_.create();
+            x.since = 0;
+        }
+    }
+
+    enum class outcome : unsigned char { kept, cleared, blocked };
+
+    /// Does what is due by `at` in event time.
+    outcome run_events(const K& key, entry& e, kept& x, timestamp at, output<output_type>& out) {
+        while (next_event(x) <= at) {
+            if (!out.ready()) return outcome::blocked;
+            if (!x.closed && due(x) <= std::min(at, x.event_times.first())) {
+                x.closed = true;
+                x.take_pieces(timestamp::max(), agg_);
+                if constexpr (own)
+                    act(x, key, out, [&](auto& context) {
+                        return firing_.trigger.on_time(x.end.previous(), time_kind::event, context);
+                    });
+                else
+                    fire(x, key, out);
+                plan_tick(key, e, x);
+            } else if (!x.event_times.empty() && x.event_times.first() <= at) {
+                if constexpr (own) {
+                    const timestamp t = x.event_times.take_first();
+                    act(x, key, out,
+                        [&](auto& context) { return firing_.trigger.on_time(t, time_kind::event, context); });
+                }
+                plan_tick(key, e, x);
+            } else if (!x.closed) {
+                x.take_pieces(x.pieces.front().point, agg_);
+                fire(x, key, out);
+            } else if (x.fire_at <= at && x.fire_at < cleared(x)) {
+                fire(x, key, out);
+            } else {
+                if (!own && x.since != 0) fire(x, key, out);
+                if constexpr (own) {
+                    trigger_context<state> context(x.state, x.span(), at, now_, x.event_times, x.processing_times);
+                    if constexpr (requires { firing_.trigger.clear(context); }) firing_.trigger.clear(context);
+                }
+                return outcome::cleared;
+            }
+        }
+        return outcome::kept;
+    }
+
+    /// Does what is due by `at` in processing time.
+    outcome run_ticks(const K& key, entry& e, kept& x, timestamp at, output<output_type>& out) {
+        while (next_tick_of(x) <= at && next_tick_of(x) != timestamp::max()) {
+            if (!out.ready()) return outcome::blocked;
+            if constexpr (own) {
+                const timestamp t = x.processing_times.take_first();
+                act(x, key, out,
+                    [&](auto& context) { return firing_.trigger.on_time(t, time_kind::processing, context); });
+                plan_event(key, e, x);
+            } else {
+                fire(x, key, out);
+            }
+        }
+        return outcome::kept;
+    }
+
+    progress tick_until(timestamp now, output<output_type>& out) {
+        const auto next_of = [this](const kept& x) { return next_tick_of(x); };
+        const auto run = [&](const K& key, entry& e, kept& x, timestamp at) {
+            return run_ticks(key, e, x, at, out);
+        };
+        return run_due(ticks_, &entry::ticked, now, next_of, run);
+    }
+
+    /// Looks at the keys of a calendar whose time has come, in order of time.
+    template <class NextOf, class Run>
+    progress run_due(calendar& reminders, timestamp entry::*planned, timestamp until, NextOf next_of, Run run) {
+        const auto next_of_key = [&](const entry& e) {
+            timestamp next = timestamp::max();
+            for (const kept& x : e.windows) next = std::min(next, next_of(x));
+            return next;
+        };
+        const auto refresh = [&](auto& opened) {
+            std::erase_if(opened, [&](auto& event) {
+                entry* e = keys_.find(event.key, keys_.hash(event.key));
+                if (!e || e->*planned != event.at) return true;
+                event.at = e->*planned = next_of_key(*e);
+                return false;
+            });
+        };
+        while (const auto* reminder = reminders.first(until, refresh)) {
+            const timestamp at = reminder->at;
+            const K key = reminder->key;
+            const std::uint64_t hash = keys_.hash(key);
+            entry* e = keys_.find(key, hash);
+            if (!e || e->*planned != at) {
+                reminders.pop();
+                continue;
+            }
+            for (std::size_t i = 0; i != e->windows.size();) {
+                const outcome done = run(key, *e, e->windows[i], at);
+                if (done == outcome::blocked) return progress::blocked;
+                if (done == outcome::cleared)
+                    e->windows.erase(e->windows.begin() + static_cast<std::ptrdiff_t>(i));
+                else
+                    ++i;
+            }
+            if (e->windows.empty()) {
+                reminders.pop();
+                keys_.erase(key, hash);
+            } else {
+                put_off(reminders, *e, planned, next_of_key(*e));
+            }
+        }
+        return progress::done;
+    }
+    /// Looks at the key of the reminder in front again at `at`, or not at all if that is never.
+    void put_off(calendar& reminders, entry& e, timestamp entry::*planned, timestamp at) {
+        if (planned == &entry::ticked && at == timestamp::max()) {
+            reminders.pop();
+            e.is_ticked = false;
+            e.ticked = at;
+        } else {
+            e.*planned = at;
+            reminders.put_off(at);
+        }
+    }
+
+    /// Sees to it that a key is looked at when something is due for one of its windows.
+    void schedule(const K& key, entry& e, const kept& x) {
+        plan_event(key, e, x);
+        plan_tick(key, e, x);
+    }
+    void plan_event(const K& key, entry& e, const kept& x) {
+        const timestamp at = next_event(x);
+        if (e.is_scheduled && e.scheduled <= at) return;
+        e.scheduled = at;
+        e.is_scheduled = true;
+        events_.push(at, key);
+    }
+    void plan_tick(const K& key, entry& e, const kept& x) {
+        const timestamp at = next_tick_of(x);
+        if (at == timestamp::max() || (e.is_ticked && e.ticked <= at)) return;
+        e.ticked = at;
+        e.is_ticked = true;
+        ticks_.push(at, key);
+    }
+
+    static constexpr duration bucket{1'000'000'000};
+
+    key_function key_;
+    [[no_unique_address]] Agg agg_;
+    windows windows_;
+    firing firing_;
+    duration lateness_;
+    [[no_unique_address]] decltype(detail::grid_of(std::declval<const windows&>(), duration())) grid_;
+    std::string windows_text_;
+
+    operator_context context_;
+    detail::late_output<T> late_;
+    timestamp watermark_ = timestamp::min();
+    timestamp now_ = timestamp::min();
+    bool ended_ = false;
+    detail::group_watermarks restored_;
+    table<K, entry> keys_;
+    calendar events_{bucket};  // one for each key at its `scheduled`, and overtaken ones
+    calendar ticks_{bucket};   // the same in processing time, at `ticked`
+    std::uint64_t without_window_ = 0;
+};
+
+}  // namespace runnel
