@@ -43,6 +43,7 @@ struct program {
     int64_t keys = 1;
     bool reduce = false;
     bool late_output = false;
+    bool without_key = false;
     oracle::window_rule window;
     int64_t second_window = 0;  ///< Size of a tumbling window over the results; 0: none.
 };
@@ -79,6 +80,31 @@ std::vector<rec> records(dice& d, const program& p, int64_t base) {
     return all;
 }
 
+oracle::window_rule make_window(dice& d, bool ordered) {
+    using kind = oracle::window_kind;
+    oracle::window_rule w;
+    w.kind = static_cast<kind>(d(0, ordered ? 6 : 5));
+    w.size = d(1, 40);
+    w.slide = w.kind == kind::sliding ? d(1, 50) : w.size;
+    w.offset = d(-w.slide + 1, w.slide - 1);
+    if (w.kind == kind::tumbling || w.size < w.slide) w.offset %= w.size;
+    if (w.is_session() || w.is_late_free()) w.offset = 0;
+    if (w.kind == kind::cumulative) w.size *= d(1, 6);
+    if (w.kind == kind::count) {
+        w.size = d(1, 12);
+        w.slide = d.one_in(2) ? w.size : d(1, 12);
+    }
+    w.lateness = w.is_late_free() || d.one_in(2) ? 0 : d(1, 60);
+    if (w.kind == kind::count || !d.one_in(3)) return w;
+    w.panes = true;
+    w.discards = d.one_in(2);
+    if (ordered && d.one_in(2))
+        w.early_records = d(1, 6);
+    else if (!w.is_session() && d.one_in(2))  // How long a session is by then depends on what else has come.
+        w.early_every = d(1, 30);
+    return w;
+}
+
 program make_program(std::uint64_t seed) {
     dice d(seed);
     program p;
@@ -100,15 +126,13 @@ program make_program(std::uint64_t seed) {
     p.keys = d(1, 6);
     p.reduce = p.keeps_promise && splits == 1 && !merged && !p.split_and_merge && d.one_in(6);
     p.late_output = d.one_in(2);
-    p.window.kind = static_cast<oracle::window_kind>(d(0, 2));
-    p.window.size = d(1, 40);
-    p.window.slide = p.window.kind == oracle::window_kind::sliding ? d(1, 50) : p.window.size;
-    p.window.offset = d(-p.window.slide + 1, p.window.slide - 1);
-    if (p.window.kind == oracle::window_kind::tumbling || p.window.size < p.window.slide)
-        p.window.offset %= p.window.size;
-    if (p.window.kind == oracle::window_kind::session) p.window.offset = 0;
-    p.window.lateness = d.one_in(2) ? 0 : d(1, 60);
-    p.second_window = p.keeps_promise && d.one_in(3) ? d(1, 100) : 0;
+    const bool ordered = splits == 1 && !merged && !p.split_and_merge;
+    // What depends on the order of records of different splits is no property of the data.
+    p.window = make_window(d, ordered);
+    if (p.window.is_late_free() || p.window.panes) p.late_output = false;
+    p.without_key = !p.window.panes && !p.late_output && !p.window.is_late_free() && d.one_in(3);
+    if (p.without_key) p.keys = 1;
+    p.second_window = p.keeps_promise && !p.window.is_late_free() && d.one_in(3) ? d(1, 100) : 0;
     return p;
 }
 
@@ -141,7 +165,7 @@ run_result expected(const program& p) {
                 const int64_t key = oracle::floor_mod(s.key, p.keys);
                 const auto [it, fresh] = kept.try_emplace(key, s.value);
                 if (!fresh) it->second = folded(it->second, s.value);
-                out.results.emplace_back(key, 0, s.at.ns(), 0, it->second, 0, 0);
+                out.results.emplace_back(key, 0, s.at.ns(), 0, it->second, 0, 0, 0);
             }
         return out;
     }
@@ -152,7 +176,7 @@ run_result expected(const program& p) {
     for (const auto& source : sources)
         for (const rec& r : source) {
             // With several splits no record is late, so the model needs no watermark but the last.
-            if (!p.keeps_promise) model.advance(w);
+            if (sources.size() == 1) model.advance(w);
             for (rec s : stateless(p, r)) {
                 s.key = oracle::floor_mod(s.key, p.keys);
                 model.add(s);
@@ -168,7 +192,7 @@ run_result expected(const program& p) {
     }
     if (p.second_window != 0) {
         oracle::windows second({oracle::window_kind::tumbling, p.second_window, p.second_window, 0, 0});
-        for (const auto& [key, start, end, count, sum, low, high] : out.results)
+        for (const auto& [key, start, end, count, sum, low, high, pane] : out.results)
             second.add({oracle::floor_mod(key, 2), sum, timestamp(end - 1)});
         second.advance(std::numeric_limits<int64_t>::max());
         out.results = second.out.results;
@@ -176,17 +200,40 @@ run_result expected(const program& p) {
     return out;
 }
 
+/// Count, sum, min, max; all 0 of no records, which a window may give that has been emptied.
 struct totals {
+    int64_t count = 0, sum = 0, min = 0, max = 0;
+};
+struct summary {
+    totals create() const { return {}; }
+    void add(totals& a, const rec& r) const { merge(a, {1, r.value, r.value, r.value}); }
+    void merge(totals& a, const totals& b) const {
+        if (b.count == 0) return;
+        a = a.count == 0 ? b : totals{a.count + b.count, a.sum + b.sum, std::min(a.min, b.min), std::max(a.max, b.max)};
+    }
+    totals result(const totals& a) const { return a; }
+};
+
+struct combined {
     std::uint64_t count;
     int64_t sum, min, max;
 };
-
-auto summary() {
-    return combine<totals>(count(), sum(&rec::value), runnel::min(&rec::value), runnel::max(&rec::value));
+template <class Spec>
+auto aggregate_for_results() {
+    if constexpr (Spec::firing_type::has_panes) return summary();
+    else return combine<combined>(count(), sum(&rec::value), runnel::min(&rec::value), runnel::max(&rec::value));
 }
 
-oracle::result flat(const windowed<int64_t, totals>& r) {
-    return {r.key, r.start.ns(), r.end.ns(), static_cast<int64_t>(r.value.count), r.value.sum, r.value.min, r.value.max};
+template <class Result>
+int64_t key_of(const Result& r) {
+    if constexpr (requires { static_cast<int64_t>(r.key); }) return r.key;
+    else return 0;
+}
+template <class Result>
+oracle::result flat(const Result& r) {
+    int64_t pane = 0;
+    if constexpr (requires { r.pane; }) pane = static_cast<int64_t>(r.pane.index * 3) + static_cast<int64_t>(r.pane.timing);
+    return {key_of(r), r.start.ns(), r.end.ns(), static_cast<int64_t>(r.value.count), r.value.sum, r.value.min, r.value.max, pane};
 }
 
 struct outputs {
@@ -194,34 +241,65 @@ struct outputs {
     std::vector<oracle::late> late;
 };
 
-template <class Spec>
-void attach_windows(const program& p, const stream<rec>& s, Spec spec, outputs& out) {
-    auto keyed = s.key_by([keys = p.keys](const rec& r) { return oracle::floor_mod(r.key, keys); });
-    auto first = [&](auto chosen) {
-        stream<windowed<int64_t, totals>> results = keyed.window(chosen).aggregate(summary());
-        if (p.second_window == 0) {
-            results.map(flat).to(collect(out.results));
-            return;
-        }
-        results.map([](const windowed<int64_t, totals>& r) { return rec{r.key, r.value.sum, r.end.previous()}; })
-            .key_by([](const rec& r) { return oracle::floor_mod(r.key, 2); })
-            .window(tumbling(duration(p.second_window)).drop_late())
-            .aggregate(summary())
-            .map(flat)
-            .to(collect(out.results));
-    };
-    const auto timed_spec = spec.lateness(duration(p.window.lateness));
-    if (p.late_output) {
-        late_output<rec> late;
-        first(timed_spec.late_to(late));
-        late.stream()
-            .map([keys = p.keys](const late_record<rec>& r) {
-                return oracle::late(oracle::floor_mod(r.value.key, keys), r.value.value, r.time.ns());
-            })
-            .to(collect(out.late));
-    } else {
-        first(timed_spec);
+/// Where results go: no template, since there are many kinds of windows.
+void attach_results(const program& p, const stream<oracle::result>& results, outputs& out) {
+    if (p.second_window == 0) {
+        results.to(collect(out.results));
+        return;
     }
+    results
+        .map([](const oracle::result& r) { return rec{std::get<0>(r), std::get<4>(r), timestamp(std::get<2>(r) - 1)}; })
+        .key_by([](const rec& r) { return oracle::floor_mod(r.key, 2); })
+        .window(tumbling(duration(p.second_window)).drop_late())
+        .aggregate(summary())
+        .map([](const windowed<int64_t, totals>& r) { return flat(r); })
+        .to(collect(out.results));
+}
+
+struct key_of_rec {
+    int64_t keys;
+    int64_t operator()(const rec& r) const { return oracle::floor_mod(r.key, keys); }
+};
+struct flatten {
+    template <class Result>
+    oracle::result operator()(const Result& r) const {
+        return flat(r);
+    }
+};
+
+/// The results of windows whose spec is complete.
+template <class Spec>
+void attach_complete(const program& p, const stream<rec>& s, const Spec& spec, outputs& out) {
+    if constexpr (!Spec::has_side && !Spec::firing_type::has_panes)
+        if (p.without_key)
+            return attach_results(p, s.window_all(spec).aggregate(aggregate_for_results<Spec>()).map(flatten()), out);
+    attach_results(p, s.key_by(key_of_rec{p.keys}).window(spec).aggregate(aggregate_for_results<Spec>()).map(flatten()),
+                   out);
+}
+
+template <class Spec>
+void attach_fired(const program& p, const stream<rec>& s, const Spec& spec, outputs& out) {
+    if (!p.window.panes) return attach_complete(p, s, spec, out);
+    firing_rule early;
+    if (p.window.early_records != 0) early = every_records(p.window.early_records);
+    if (p.window.early_every != 0) early = every(duration(p.window.early_every));
+    if (p.window.discards)
+        attach_complete(p, s, spec.early(early).discarding(), out);
+    else
+        attach_complete(p, s, spec.early(early).accumulating(), out);
+}
+
+template <class Spec>
+void attach_windows(const program& p, const stream<rec>& s, const Spec& spec, outputs& out) {
+    const auto timed_spec = spec.lateness(duration(p.window.lateness));
+    if (!p.late_output) return attach_fired(p, s, timed_spec, out);
+    late_output<rec> late;
+    attach_complete(p, s, timed_spec.late_to(late), out);
+    late.stream()
+        .map([keys = p.keys](const late_record<rec>& r) {
+            return oracle::late(oracle::floor_mod(r.value.key, keys), r.value.value, r.time.ns());
+        })
+        .to(collect(out.late));
 }
 
 run_result run(const program& p, const shape& how, executor& threads) {
@@ -265,18 +343,21 @@ run_result run(const program& p, const shape& how, executor& threads) {
          })
             .key_by(&rec::key)
             .reduce([](const rec& a, const rec& b) { return rec{b.key, folded(a.value, b.value), b.at}; })
-            .map([](const rec& r) { return oracle::result(r.key, 0, r.at.ns(), 0, r.value, 0, 0); })
+            .map([](const rec& r) { return oracle::result(r.key, 0, r.at.ns(), 0, r.value, 0, 0, 0); })
             .to(collect(out.results));
     } else {
-        switch (p.window.kind) {
-            case oracle::window_kind::tumbling:
-                attach_windows(p, *s, tumbling(duration(p.window.size), duration(p.window.offset)), out);
+        const auto& w = p.window;
+        const duration size(w.size), slide(w.slide), offset(w.offset);
+        switch (w.kind) {
+            case oracle::window_kind::tumbling: attach_windows(p, *s, tumbling(size, offset), out); break;
+            case oracle::window_kind::sliding: attach_windows(p, *s, sliding(size, slide, offset), out); break;
+            case oracle::window_kind::session: attach_windows(p, *s, session(size), out); break;
+            case oracle::window_kind::cumulative: attach_windows(p, *s, cumulative(size, slide, offset), out); break;
+            case oracle::window_kind::dynamic_session:
+                attach_windows(p, *s, session([w](const rec& r) { return duration(oracle::gap_of(w, r)); }), out);
                 break;
-            case oracle::window_kind::sliding:
-                attach_windows(p, *s, sliding(duration(p.window.size), duration(p.window.slide), duration(p.window.offset)),
-                               out);
-                break;
-            case oracle::window_kind::session: attach_windows(p, *s, session(duration(p.window.size)), out); break;
+            case oracle::window_kind::global: attach_fired(p, *s, global(), out); break;
+            case oracle::window_kind::count: attach_complete(p, *s, count(w.size, w.slide), out); break;
         }
     }
 
