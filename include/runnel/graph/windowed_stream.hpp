@@ -201,8 +201,8 @@ private:
             plan::node n = detail::operator_node("window, first stage", local_window_operator<T, Spec, Agg>(spec_, agg));
             detail::describe_window(n, spec_);
             const plan::node_id id = detail::add_node(*graph_, from_, std::move(n));
-            using sum = detail::partial_aggregate<accumulator_of<Agg>>;
-            return add_node<sum>({{id, 0}}, detail::merge_partials<Agg>(agg), id);
+            using sum = detail::slice_sum<accumulator_of<Agg>>;
+            return add_node<sum>({{id, 0}}, detail::merge_slice_sums<Agg>(agg), id);
         } else {
             return add_node<T>(from_, agg, {});
         }

@@ -23,27 +23,27 @@ namespace detail {
 
 /// Records of one slice, summed up.
 template <class A>
-struct partial_aggregate {
+struct slice_sum {
     A value;
     std::uint64_t records;
 };
 
 template <class A>
-std::uint64_t records_in(const partial_aggregate<A>& sum) noexcept {
+constexpr std::uint64_t records_in(const slice_sum<A>& sum) noexcept {
     return sum.records;
 }
 
 /// The aggregate of sums that another aggregate has made.
 template <class Agg>
-class merge_partials {
+class merge_slice_sums {
     using accumulator = accumulator_of<Agg>;
 
 public:
     static constexpr bool creates_default = detail::creates_default<Agg>;
 
-    explicit merge_partials(Agg agg) : agg_(std::move(agg)) {}
+    explicit merge_slice_sums(Agg agg) : agg_(std::move(agg)) {}
     accumulator create() const { return agg_.create(); }
-    void add(accumulator& a, const partial_aggregate<accumulator>& sum) const { agg_.merge(a, sum.value); }
+    void add(accumulator& a, const slice_sum<accumulator>& sum) const { agg_.merge(a, sum.value); }
     void merge(accumulator& a, const accumulator& later) const { agg_.merge(a, later); }
     auto result(const accumulator& a) const { return agg_.result(a); }
     template <class K>
@@ -71,7 +71,7 @@ class local_window_operator {
 
 public:
     using input_type = T;
-    using output_type = detail::partial_aggregate<accumulator>;
+    using output_type = detail::slice_sum<accumulator>;
 
     local_window_operator(const Spec& spec, Agg aggregate)
         : agg_(std::move(aggregate)),

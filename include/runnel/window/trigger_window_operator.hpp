@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/event_calendar.hpp"
 #include "runnel/window/kept_window.hpp"
-#include "runnel/operators/late_output.hpp"
 #include "runnel/window/own_trigger.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
