@@ -71,7 +71,8 @@ std::uint64_t with_runnel(const values& all, bool ordered) {
     answering<runnel::completion<std::uint64_t>> service;
     runnel::pipeline p{"async"};
     p.from(runnel::collection(all))
-        .async_map([&](const std::uint64_t& x, runnel::completion<std::uint64_t> done) { service.ask(x, std::move(done)); },
+        .async_map(
+            [&](const std::uint64_t& x, runnel::completion<std::uint64_t> done) { service.ask(x, std::move(done)); },
                    {.capacity = in_flight, .ordered = ordered})
         .to(runnel::for_each([&](const std::uint64_t& r) { checksum += r; }));
     std::move(p).start().wait();

@@ -55,7 +55,8 @@ int main(int argc, char**) {
         .process(small_then_large{})
         .named("small_then_large")
         .to(runnel::for_each([](const alert& a, timestamp at) {
-            std::printf("%s card %s: %.2f right after a tiny payment\n", to_string(at).c_str(), a.card.c_str(), a.amount);
+            std::printf("%s card %s: %.2f right after a tiny payment\n", to_string(at).c_str(), a.card.c_str(),
+                        a.amount);
         }));
     if (argc > 1) return std::puts(p.describe(2).c_str()) < 0;
     std::move(p).start({.parallelism = 2}).wait();

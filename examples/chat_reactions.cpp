@@ -1,5 +1,5 @@
 // Chat reactions, pushed by the host program: its threads hand over each reaction as it happens, and are told once a
-// second of event time which emoji lead. The job runs beside the host's own work and ends when the host closes the inlet.
+// second of event time which emoji lead. The job runs beside the host's work and ends when the host closes the inlet.
 //   chat_reactions [--describe]
 #include <cstdio>
 #include <string>

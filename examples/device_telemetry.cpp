@@ -39,8 +39,9 @@ struct silence_alarm {
 int main(int argc, char**) {
     std::vector<reading> readings;
     for (int s = 0; s < 600; s += 10) {
-        if (s < 60 || (s >= 300 && s < 330)) readings.push_back({"pump", 100.0 + s, timestamp(std::chrono::seconds(s))});
-        if (s < 200 || s >= 260) readings.push_back({"fan", 20, timestamp(std::chrono::seconds(s))});
+        const timestamp at{std::chrono::seconds(s)};
+        if (s < 60 || (s >= 300 && s < 330)) readings.push_back({"pump", 100.0 + s, at});
+        if (s < 200 || s >= 260) readings.push_back({"fan", 20, at});
     }
     runnel::pipeline p{"device_telemetry"};
     auto all = p.from(runnel::collection(readings)).event_time(&reading::at, runnel::bounded_out_of_orderness(5s));

@@ -240,7 +240,8 @@ time_zone time_zone::parse(std::string name, std::string_view tzif) {
     for (std::size_t i = 0; i != h.types; ++i) {
         offsets.push_back(types.number(4));
         types.take(2);
-        if (offsets.back() <= -max_offset || offsets.back() >= max_offset) fail(zone.name_, "an offset is out of range");
+        if (offsets.back() <= -max_offset || offsets.back() >= max_offset)
+            fail(zone.name_, "an offset is out of range");
     }
     zone.first_offset_ = offsets[0];
     std::int64_t before = std::numeric_limits<std::int64_t>::min();

@@ -434,6 +434,20 @@ TEST_CASE("finished splits are remembered: a source restored after its end reads
     CHECK(again.from->opened.empty());
 }
 
+TEST_CASE("a split that is gone at a restore is an error, unless it had been read to its end") {
+    driven d({{record(1), record(2), record(3)}, {record(3), record(4), record(5)}}, monotonous(), 1);
+    d.start();
+    d.run(1);
+    const operator_snapshot half = d.snapshot();
+    d.run_to_end();
+    const operator_snapshot whole = d.snapshot();
+    driven again({d.from->plays[0]}, monotonous());
+    CHECK_THROWS_WITH_AS(again.start(&half), doctest::Contains("split \"split1\" had not been read to its end"), error);
+    driven later({d.from->plays[0]}, monotonous());
+    later.start(&whole).run_to_end();
+    CHECK(later.out.records().empty());
+}
+
 TEST_CASE("a drained source remembers where it stopped") {
     driven d({{record(1), record(2), record(3), record(4), record(5)}}, monotonous(), 2);
     d.start();

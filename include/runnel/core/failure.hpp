@@ -77,7 +77,7 @@ private:
 /// What becomes of a record whose processing fails.
 struct failure_policy {
     on_error what = on_error::fail;
-    /// Further tries before that, the first one `backoff` after the failure, each next one twice as long after the last.
+    /// Further tries before that: the first one `backoff` after the failure, each next one after twice that time.
     std::size_t retries = 0;
     duration backoff{0};
     /// Makes the output that gets the records that are left out, if there is to be one.

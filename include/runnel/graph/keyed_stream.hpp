@@ -166,8 +166,8 @@ public:
         using result = detail::async_result<R, F>;
         constexpr bool fits = detail::async_function<F, T, result>;
         static_assert(fits,
-                      "async_map: the function must take the stream's record as const T& and a runnel::completion<R>, R "
-                      "being the new record; if its second parameter is auto, name R: async_map<R>(f)");
+                      "async_map: the function must take the stream's record as const T& and a runnel::completion<R>, "
+                      "R being the new record; if its second parameter is auto, name R: async_map<R>(f)");
         if constexpr (fits)
             return then(async_operator<T, result, F, KeyFn>(std::move(f), options, key_), "async_map");
         else return stream<T>(graph_, from_);

@@ -117,9 +117,9 @@ public:
         }
     }
 
-    /// Groups all records by time, without a key. Tumbling, sliding, cumulative and calendar windows are summed up in each
-    /// subtask first, and merged in one; with early results or a late output, and for all other windows, one subtask
-    /// does all the work.
+    /// Groups all records by time, without a key. Tumbling, sliding, cumulative and calendar windows are summed up in
+    /// each subtask first, and merged in one; with early results or a late output, and for all other windows, one
+    /// subtask does all the work.
     template <class Spec>
     auto window_all(Spec spec) const {
         detail::check_window_spec<Spec>();
@@ -196,8 +196,8 @@ public:
         using result = detail::async_result<R, F>;
         constexpr bool fits = detail::async_function<F, T, result>;
         static_assert(fits,
-                      "async_map: the function must take the stream's record as const T& and a runnel::completion<R>, R "
-                      "being the new record; if its second parameter is auto, name R: async_map<R>(f)");
+                      "async_map: the function must take the stream's record as const T& and a runnel::completion<R>, "
+                      "R being the new record; if its second parameter is auto, name R: async_map<R>(f)");
         if constexpr (fits) return then(async_operator<T, result, F>(std::move(f), options), "async_map");
         else return materialized();
     }

@@ -198,7 +198,8 @@ private:
     template <class Agg>
     auto add_window(const Agg& agg) const {
         if constexpr (!has_key && detail::two_stage<Spec, Agg>) {
-            plan::node n = detail::operator_node("window, first stage", local_window_operator<T, Spec, Agg>(spec_, agg));
+            plan::node n =
+                detail::operator_node("window, first stage", local_window_operator<T, Spec, Agg>(spec_, agg));
             detail::describe_window(n, spec_);
             const plan::node_id id = detail::add_node(*graph_, from_, std::move(n));
             using sum = detail::slice_sum<accumulator_of<Agg>>;

@@ -48,8 +48,9 @@ struct async_key<without_key, T> {
 /// come meanwhile wait behind the records before them: they cut the list into segments, and only records of the first
 /// segment are sent on. With a key, a record waits until the one before it of the same key has been answered.
 /// Order: that of the records, or, unordered, any inside a segment; per key always kept. Late records: none, it knows
-/// no windows. Checkpointed state: the records under way, which are asked again after a restore, each with the watermark
-/// that it came behind: keyed "in flight", or local without a key; local "watermark", the last one and whether it waits.
+/// no windows. Checkpointed state: the records under way, which are asked again after a restore, each with the
+/// watermark that it came behind: keyed "in flight", or local without a key; local "watermark", the last one and
+/// whether it waits.
 /// Complexity: O(1) a record, O(log n) for one that is asked again.
 template <class T, class R, class F, class KeyFn = detail::without_key>
 class async_operator {
@@ -246,7 +247,8 @@ private:
         c.self = std::move(made);
     }
 
-    /// False if there was nothing to ask. (More than the capacity are under way only after a restore in fewer subtasks.)
+    /// False if there was nothing to ask. (More than the capacity are under way only after a restore in fewer
+    /// subtasks.)
     bool ask_waiting() {
         bool any = false;
         for (; !waiting_.empty() && asking_ < options_.capacity; any = true) {

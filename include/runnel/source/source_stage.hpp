@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -43,7 +44,7 @@ public:
     };
 
     virtual ~source_stage_base() = default;
-    /// What becomes of what cannot be used. Before `connect`; port 1 is then the one for dead letters, if there are any.
+    /// What becomes of what cannot be used. Before `connect`; port 1 is then the one for dead letters, if there is one.
     virtual void set_policy(const failure_policy& policy) = 0;
     virtual void connect(std::size_t port, receiver_base& next, std::size_t batch_size) = 0;
     virtual void open(const source_context& context) = 0;
@@ -93,10 +94,9 @@ public:
             reader_context_.bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
                 refuse(where, why, raw);
             };
-        std::vector<std::string> ids;
-        guarded([&] { ids = from_->splits(); });
-        for (std::size_t i = context.subtask; i < ids.size(); i += context.parallelism)
-            splits_.push_back(split(ids[i], timing_));
+        guarded([&] { all_splits_ = from_->splits(); });
+        for (std::size_t i = context.subtask; i < all_splits_.size(); i += context.parallelism)
+            splits_.push_back(split(all_splits_[i], timing_));
         merger_ = watermark_merger(splits_.size());
         for (split& s : splits_) s.last_record = context.clock->now();
     }
@@ -167,9 +167,13 @@ public:
         from.local("splits", [&](std::string_view bytes) {
             byte_reader in(bytes);
             const std::string id = codec<std::string>::decode(in);
+            const bool finished = codec<bool>::decode(in);
+            // Of a split that is gone nothing is missing if it had been read to its end.
+            if (!finished && std::find(all_splits_.begin(), all_splits_.end(), id) == all_splits_.end())
+                throw error(context_.name + ": split \"" + id + "\" had not been read to its end when the state was "
+                            "saved, and is not there any more. Bring it back, or start without this state.");
             for (std::size_t i = 0; i < splits_.size(); ++i) {
                 if (splits_[i].id != id) continue;
-                const bool finished = codec<bool>::decode(in);
                 splits_[i].value = timestamp(codec<std::int64_t>::decode(in));
                 splits_[i].restored = codec<bool>::decode(in);
                 splits_[i].position = codec<std::string>::decode(in);
@@ -506,6 +510,8 @@ private:
     Timing timing_;
     source_context context_;
     reader_context reader_context_;
+    /// Ids of the splits of all subtasks.
+    std::vector<std::string> all_splits_;
     std::vector<split> splits_;
     watermark_merger merger_;
     receiver<T>* next_ = nullptr;

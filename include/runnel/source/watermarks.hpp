@@ -19,8 +19,8 @@ namespace runnel {
 /// A generator has `timestamp on_record(const T& value, timestamp t)` or `timestamp on_record(timestamp t)`, which
 /// returns its value after that record: a promise that no later record has a time at or below it. It may have
 /// `timestamp on_tick(timestamp now)`, asked as processing time goes by. Values that fall are taken as unchanged.
-/// It may have `static constexpr bool follows_largest_time = true`, if `on_record(t)` depends on the largest time so far
-/// alone and lies below it: then it is asked only once for a run of records whose times do not fall.
+/// It may have `static constexpr bool follows_largest_time = true`, if `on_record(t)` depends on the largest time so
+/// far alone and lies below it: then it is asked only once for a run of records whose times do not fall.
 /// Generators of your own type: `strategy(g)` copies `g` for every split.
 template <class Generator>
 struct watermark_strategy {

@@ -104,7 +104,8 @@ public:
         std::string text = windows_.text();
         if (lateness_ != duration::zero()) text += ", lateness " + detail::duration_text(lateness_);
         if constexpr (is_own) text += ", own trigger";
-        else if constexpr (Firing::has_panes) text += detail::firing_text(firing_.early, firing_.late, Firing::discards);
+        else if constexpr (Firing::has_panes)
+            text += detail::firing_text(firing_.early, firing_.late, Firing::discards);
         return text;
     }
 
