@@ -23,6 +23,64 @@ LOG_SUMMARY = """\
 """
 
 
+# What the smaller examples print. Where results of several keys or subtasks meet, their order is free: lines are compared
+# sorted.
+OUTPUTS = {
+    "card_fraud": """\
+1970-01-01T00:00:40Z card 4711: 900.00 right after a tiny payment
+1970-01-01T00:01:15Z card 1234: 800.00 right after a tiny payment
+""",
+    "low_inventory": """\
+1970-01-01T00:10:00Z only 7 bolts left
+1970-01-01T01:15:00Z only 6 bolts left
+1970-01-01T00:45:00Z only 8 nuts left
+""",
+    "device_telemetry": """\
+00:01:19 pump in use from 00:00:00 to 00:01:20, 6 readings, at most 150 W
+00:03:39 fan in use from 00:00:00 to 00:03:40, 20 readings, at most 20 W
+00:05:49 pump in use from 00:05:00 to 00:05:50, 3 readings, at most 420 W
+00:10:19 fan in use from 00:04:20 to 00:10:20, 34 readings, at most 20 W
+00:02:50 silent: pump
+00:07:20 silent: pump
+00:11:50 silent: fan
+""",
+    "chat_reactions": """\
+00:00:00 lobby: thumbs up x 30
+00:00:00 lobby: heart x 10
+00:00:01 lobby: thumbs up x 30
+00:00:01 lobby: heart x 10
+""",
+    "parcel_tracking": """\
+P1: handed in at Lyon
+P2: handed in at Oslo
+P1: Lyon -> Metz in 7 h
+P1: Metz -> Hof in 5 h
+P2: Oslo -> Kiel in 13 h
+P2: Kiel -> Hof in 12 h
+P1: Hof -> Riga in 18 h
+P2: Hof -> Graz in 15 h
+P2: the scan at Lund came too late
+""",
+    "top_pages": """\
+00:00 /     2
+00:00 /buy  1
+00:00 /     3
+00:01 /     1
+00:01 /buy  2
+00:01 /buy  3
+00:03 /help 1
+too late: / at 00:00:10
+""",
+    "two_jobs": """\
+the second job failed: operator 'careful', subtask 0, record time 1970-01-01T00:00:00Z: a thousand is too much
+the first job added up 166666833333
+""",
+    "asio_host": """\
+largest sum 500040000; the host's timer ticked; all on one thread
+""",
+}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="where the example programs are")
@@ -55,6 +113,16 @@ def main():
     check("click_count counts what its sender has sent",
           result[0] == 0 and result[1].splitlines()[-1].startswith("sent 15000 ")
           and result[1].endswith("all totals equal the sender's\n"), result)
+    for name, output in OUTPUTS.items():
+        code, shown, errors = run(name)
+        check(f"{name} prints what it should",
+              (code, sorted(shown.splitlines()), errors) == (0, sorted(output.splitlines()), ""), (code, shown, errors))
+        code, shown, errors = run(name, "--describe")
+        lines = [line for line in shown.splitlines() if line]
+        check(f"{name} describes its graph: a source first, every operator with its inputs",
+              code == 0 and len(lines) >= 3 and lines[0].startswith("pipeline '") and " source (" in lines[1]
+              and all(" <- " in line or " source (" in line or line.startswith("pipeline '") for line in lines),
+              (code, shown, errors))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
