@@ -15,6 +15,7 @@
 #include "runnel/source/collection.hpp"
 #include "runnel/testing/graph_harness.hpp"
 #include "runnel/testing/sim_executor.hpp"
+#include "runnel/window/count.hpp"
 #include "tests/core/temporary_folder.hpp"
 
 namespace {
@@ -304,6 +305,49 @@ TEST_CASE("failures do not change what becomes of the other records, whatever ba
     }
 }
 
+namespace {
+
+/// Emits its input, to the main output and to a side, and then fails for some of it.
+struct moody {
+    using output_type = int;
+    using side_types = std::tuple<int>;
+    value_state<int> seen;
+    void open(state_setup& s) { seen = s.value<int>("seen"); }
+    void on_record(const int& i, process_context<int, int>& c) {
+        c.emit(i);
+        c.side<0>().emit(i);
+        if (i % 7 == 0) throw std::domain_error("seven");
+        seen.set(seen.value_or(0) + 1);
+        if (i >= 95) c.emit(1000 + seen.value_or(0));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a process function that fails leaves nothing of the record but its changes to state") {
+    for (std::size_t batch_size : {1, 5, 512}) {
+        std::vector<int> out, side;
+        std::vector<dead_letter<int>> letters;
+        dead_letter_output<int> bad;
+        pipeline p;
+        auto [main, aside] = p.from(collection(numbers(100)))
+                                 .key_by([](int i) {
+                                     if (i == 50) throw std::invalid_argument("no key");
+                                     return i % 5;
+                                 })
+                                 .process(moody{});
+        main.on_error(bad).to(collect(out));
+        aside.to(collect(side));
+        bad.stream().to(collect(letters));
+        std::move(p).start({.batch_size = batch_size}).wait();
+        CHECK(side.size() == 84);  // 15 multiples of seven and 50 are missing.
+        CHECK(out.size() == 84 + 4);
+        CHECK(std::count_if(out.begin(), out.end(), [](int i) { return i < 1000 && (i % 7 == 0 || i == 50); }) == 0);
+        CHECK(letters.size() == 16);
+        CHECK(*std::max_element(out.begin(), out.end()) == 1018);
+    }
+}
+
 TEST_CASE("policies that cannot work are problems of the graph") {
     pipeline p;
     std::vector<std::unique_ptr<int>> none;
@@ -322,4 +366,15 @@ TEST_CASE("policies that cannot work are problems of the graph") {
     };
     CHECK(has("its dead letters go nowhere"));
     CHECK(has("cannot be copied"));
+
+    pipeline q;
+    q.from(timed_collection<int>({{1, timestamp(1)}}))
+        .event_time(monotonous())
+        .key_by([](int i) { return i; })
+        .window(tumbling(1s).drop_late())
+        .aggregate(count())
+        .on_error(on_error::skip)
+        .to(for_each([](const auto&) {}));
+    REQUIRE(q.validate().size() == 1);
+    CHECK(q.validate()[0].find("cannot leave out or repeat records that fail") != std::string::npos);
 }

@@ -46,6 +46,7 @@ void describe_window(plan::node& n, const Spec& spec) {
     if constexpr (!has_own_trigger<firing>)
         by_event_time |= !is_processing_time<windows> && spec.firing().early.what == firing_rule::kind::event_time;
     n.needs_event_time = by_event_time;
+    n.can_leave_out = false;
     n.detail = spec.text();
     if (all_time<windows> && !firing::discards && !has_own_trigger<firing>)
         n.detail += "; warning: what it holds is never purged, so that its memory only grows with its keys and records";

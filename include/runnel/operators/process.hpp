@@ -56,7 +56,7 @@ public:
         while (!in.empty()) {
             // Hashes first, so that the searches of a block wait for memory at the same time.
             const std::size_t first = in.cursor();
-            const std::size_t n = std::min(block, in.remaining());
+            const std::size_t n = core_.keeps_failed() ? 1 : std::min(block, in.remaining());
             const auto find = core_.state().searches();
             for (std::size_t i = 0; i != n; ++i) {
                 in.consume_until(first + i);  // Names the record if its key can't be used.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,6 +47,7 @@ public:
     template <class... Ls>
     void open(const operator_context& context, std::tuple<output<Ls>*...> sides) {
         subtask_ = context.subtask;
+        keeps_failed_ = context.keeps_failed();
         state_ = std::make_unique<keyed_state<K>>();
         if constexpr (requires(Fn& fn, state_setup& s) { fn.open(s); }) {
             state_setup setup(*state_);
@@ -67,6 +69,8 @@ public:
     /// The watermark that counts for `key`.
     timestamp watermark_of(const K& key) const { return state_->watermark_of(key, watermark_); }
 
+    /// True if a record that fails may be left out or come again, so that those before it have to be done by then.
+    bool keeps_failed() const noexcept { return keeps_failed_; }
     bool ready(output<out_type>& out) {
         return out.ready() && std::apply([](auto*... side) { return (side->ready() && ...); }, context_.sides_);
     }
@@ -77,7 +81,21 @@ public:
         const timestamp w = watermark_of(key);
         state_->enter_key(key, hash, std::max(w, t));
         begin(key, t, w, out);
-        f(fn_, context_);
+        const std::size_t results = out.current().size();
+        const auto side_results = std::apply(
+            [](auto*... side) { return std::array<std::size_t, sizeof...(side)>{side->current().size()...}; },
+            context_.sides_);
+        try {
+            f(fn_, context_);
+        } catch (...) {
+            // The record may be left out or come again: what was emitted for it is withdrawn.
+            state_->leave();
+            out.current().truncate(results);
+            std::apply([&, i = std::size_t{0}](auto*... side) mutable {
+                (side->current().truncate(side_results[i++]), ...);
+            }, context_.sides_);
+            throw;
+        }
         state_->leave();
         if (state_->processing_timers().take_due_now()) [[unlikely]] fire_due(out);
     }
@@ -210,6 +228,7 @@ private:
     context_type context_;
     timestamp watermark_ = timestamp::min();
     std::size_t subtask_ = 0;
+    bool keeps_failed_ = false;
 };
 
 }  // namespace runnel::detail

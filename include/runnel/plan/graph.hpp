@@ -77,6 +77,8 @@ struct node {
     /// What becomes of records that cannot be decoded or processed. Its output for dead letters, if it has one, is the
     /// last of `outputs`.
     failure_policy on_failure;
+    /// False if it cannot leave out a record that fails.
+    bool can_leave_out = true;
 };
 
 /// Records of one output that go to one input.
