@@ -18,7 +18,6 @@ std::string async_options::text() const {
     if (retry.times != 0)
         text += fmt::format(", {} more {} after {}", retry.times, retry.times == 1 ? "time" : "times",
                             in_milliseconds(retry.backoff));
-    if (failures == on_error::skip) text += ", failures skipped";
     return text;
 }
 

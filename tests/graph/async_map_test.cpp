@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runnel/codec/binary.hpp"
+#include "runnel/graph/dead_letter_output.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/runtime/pool_executor.hpp"
 #include "runnel/sink/collect.hpp"
@@ -219,7 +220,8 @@ TEST_CASE("an attempt times out by the job's clock, also while the stream waits 
     pipeline p;
     p.from(collection(numbers(5)))
         .async_map([&](const int&, completion<int> done) { open.push_back(std::move(done)); },
-                   {.capacity = 2, .timeout = 10s, .failures = on_error::skip})
+                   {.capacity = 2, .timeout = 10s})
+        .on_error(on_error::skip)
         .to(collect(out));
     testing::graph_harness h(std::move(p));
     h.run_until_idle();
@@ -235,6 +237,104 @@ TEST_CASE("an attempt times out by the job's clock, also while the stream waits 
     h.finish();
     CHECK(out == std::vector<int>{7, 8});
     CHECK(h.status().operators[1].skipped == 3);
+}
+
+TEST_CASE("the record that fails is the one that is left out, whichever is in hand; its dead letter is on time") {
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        CAPTURE(seed);
+        tests::random_numbers random(seed);
+        testing::sim_executor simulated(seed);
+        std::vector<int> out;
+        std::vector<int> failed;
+        std::map<int, int> tries;
+        dead_letter_output<int> bad;
+        const std::size_t again = random.below(3);
+        pipeline p;
+        auto doubled =
+            p.from(collection(numbers(200)))
+                .event_time(at_ns, monotonous())
+                .async_map(
+                    [&, ask = delayed_answers{&simulated.clock()}](const int& x, completion<int> done) {
+                        ++tries[x];
+                        if (x % 7 != 3) return ask(x, std::move(done));
+                        auto shared = std::make_shared<completion<int>>(std::move(done));
+                        simulated.clock().call_at(simulated.clock().now() + 10us, [shared] {
+                            (*shared)(std::make_exception_ptr(std::domain_error("three")));
+                        });
+                    },
+                    {.capacity = random.below(10) + 1, .ordered = random.chance(50)})
+                .named("ask")
+                .retry(again, 5us)
+                .on_error(bad);
+        doubled.to(collect(out));
+        bad.stream()
+            .key_by([](const dead_letter<int>&) { return 0; })
+            .window(tumbling(20ns).drop_late())
+            .aggregate(count())
+            .map([](const auto& w) { return static_cast<int>(w.value); })
+            .to(collect(failed));
+        job j = std::move(p).start({.batch_size = random.below(9) + 1,
+                                    .channel_capacity = random.below(3) + 1,
+                                    .executor = &simulated,
+                                    .clock = &simulated.clock()});
+        j.wait();
+        std::sort(out.begin(), out.end());
+        std::vector<int> expected;
+        for (int i = 0; i < 200; ++i)
+            if (i % 7 != 3) expected.push_back(2 * i);
+        CHECK(out == expected);
+        int letters = 0;
+        for (const int n : failed) letters += n;
+        CHECK(letters == 29);
+        CHECK(tries[3] == static_cast<int>(again) + 1);
+        CHECK(tries[4] == 1);
+        for (const operator_status& o : j.status().operators) CHECK(o.late_dropped == 0);
+    }
+}
+
+TEST_CASE("a record whose key function throws is left out whole, with its dead letter") {
+    pipeline p;
+    std::vector<std::string> out;
+    std::vector<dead_letter<std::string>> letters;
+    dead_letter_output<std::string> bad;
+    const std::string long_one = "a text too long to be kept in the string itself";
+    p.from(collection(std::vector<std::string>{"1", long_one, "2"}))
+        .key_by([&](const std::string& s) { return s == long_one ? throw std::domain_error("too long") : s; })
+        .async_map([](const std::string& s, completion<std::string> done) { done(s + "!"); })
+        .on_error(bad)
+        .to(collect(out));
+    bad.stream().to(collect(letters));
+    std::move(p).start().wait();
+    CHECK(out == std::vector<std::string>{"1!", "2!"});
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].value == long_one);
+    CHECK(letters[0].details.error == "too long");
+}
+
+TEST_CASE("a failure that may not be left out ends the job, also with tries left for others") {
+    for (const std::size_t again : {0, 2}) {
+        testing::sim_executor simulated(1);
+        pipeline p;
+        p.from(collection(numbers(100)))
+            .event_time(at_ns, monotonous())
+            .async_map(
+                [ask = delayed_answers{&simulated.clock()}](const int& x, completion<int> done) {
+                    if (x == 50) throw std::domain_error("fifty");
+                    ask(x, std::move(done));
+                },
+                {.capacity = 3})
+            .named("ask")
+            .retry(again, 1us)
+            .to(null_sink());
+        try {
+            std::move(p).start({.batch_size = 64, .executor = &simulated, .clock = &simulated.clock()}).wait();
+            FAIL("nothing was thrown");
+        } catch (const job_error& e) {
+            CHECK(e.operator_name() == "ask");
+            CHECK(e.record_time() == timestamp(50));
+            CHECK(std::string(e.what()).find("fifty") != std::string::npos);
+        }
+    }
 }
 
 TEST_CASE("with a slow outside system results reach the sink as they come, not when the batch is full") {

@@ -338,22 +338,6 @@ TEST_CASE("a backoff beyond the end of time is never due") {
     CHECK(h.get().next_tick() == timestamp::max());
 }
 
-TEST_CASE("with failures skipped a record is left out and counted, and holds up nothing") {
-    for (const bool ordered : {true, false}) {
-        service s;
-        operator_harness h(keyed(s, {.ordered = ordered, .failures = on_error::skip}));
-        for (const int x : {1, 11, 2}) h.push(x, at(x));
-        h.watermark(at(0));
-        s.fail();
-        s.answer_all();
-        h.tick();
-        s.answer_all();
-        h.end();
-        CHECK(story(h) == (ordered ? "110 20 w0 max" : "20 110 w0 max"));
-        CHECK(h.metrics().skipped.get() == 1);
-    }
-}
-
 TEST_CASE("a completion that is dropped is a failure") {
     auto forgetful = [](const int&, completion<int>) {};
     operator_harness h(async_operator<int, int, decltype(forgetful)>(forgetful, {}));

@@ -109,6 +109,7 @@ public:
 
     void set(const failure_policy& policy);
     void open(recovery_context context) { context_ = std::move(context); }
+    const failure_policy& policy() const noexcept { return policy_; }
     /// True if a failure ends the job at once: then records need not be kept whole.
     bool gives_up() const noexcept { return policy_.gives_up(); }
     /// The output for dead letters; null if there is none.

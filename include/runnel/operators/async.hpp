@@ -37,9 +37,8 @@ struct async_options {
     /// Results in the order of their records. If not, as they come, but never across a watermark, and per key in order
     /// on a keyed stream: a slow answer then holds up fewer others.
     bool ordered = true;
+    /// When all attempts for a record have failed, the job ends, unless `on_error` behind async_map says otherwise.
     async_retry retry{};
-    /// When all attempts for a record have failed: `fail` ends the job, `skip` leaves the record out and counts it.
-    on_error failures = on_error::fail;
 
     /// In words, for `describe()`.
     std::string text() const;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "runnel/codec/binary.hpp"
+#include "runnel/core/failure.hpp"
 #include "runnel/operators/async.hpp"
 #include "runnel/operators/async_list.hpp"
 #include "runnel/operators/operator.hpp"
@@ -78,6 +79,9 @@ public:
     void open(const operator_context& context) {
         context_ = context;
         inbox_ = std::make_shared<detail::async_inbox<R>>(context.wake);
+        // Behind async_map, `retry` means the same as in its options.
+        if (context.failures && options_.retry.times == 0)
+            options_.retry = {context.failures->policy().retries, context.failures->policy().backoff};
     }
 
     progress process(batch<T>& in, output<R>& out) {
@@ -87,7 +91,12 @@ public:
         for (std::size_t i = in.cursor(); i < in.size(); ++i) {
             in.consume_until(i);
             if (under_way_ >= options_.capacity) {
-                if (step(out) == progress::blocked) return progress::blocked;
+                try {
+                    if (step(out) == progress::blocked) return progress::blocked;
+                } catch (...) {
+                    in.consume_until(in.size());  // None of these is to blame, or to be left out for it.
+                    throw;
+                }
                 if (under_way_ >= options_.capacity) return wait(out);
             }
             admit(in.take(i), in.time(i));
@@ -131,7 +140,7 @@ public:
                 return progress::done;
             }
         }
-        forwarding_ = out.forward_activity(a) == progress::blocked;
+        forwarding_ = forward(a, out) == progress::blocked;
         return forwarding_ ? progress::blocked : progress::done;
     }
 
@@ -230,14 +239,16 @@ private:
     // Beginning.
 
     void admit(T&& value, timestamp t) {
+        call* of_no_key = nullptr;
+        call** last = &of_no_key;
+        if constexpr (keyed) {
+            // If the key function throws, the record must still be whole.
+            const K key = key_of_(std::as_const(value));
+            last = &last_of_key_.get_or_create_with(key, last_of_key_.hash(key), [] { return nullptr; });
+        }
         auto made = std::make_shared<call>(inbox_, std::move(value), t, watermark_);
         call& c = *made;
-        call* before = nullptr;
-        if constexpr (keyed) {
-            const K key = key_of_(c.input);
-            call*& last = last_of_key_.get_or_create_with(key, last_of_key_.hash(key), [] { return nullptr; });
-            before = std::exchange(last, &c);
-        }
+        call* const before = std::exchange(*last, &c);
         if (before) before->next_of_key = &c;
         else waiting_.push_back(&c);
         c.segment = first_segment_ + segments_.size() - 1;
@@ -317,15 +328,14 @@ private:
             again_.emplace(now_ + wait, &c);
             return;
         }
-        if (options_.failures == on_error::skip) {
-            if (context_.metrics) context_.metrics->skipped.add(1);
-            return finish(c);
-        }
         try {
             std::rethrow_exception(why);
         } catch (...) {
-            detail::rethrow_with_place(context_.name, context_.subtask, c.time);
+            if (!context_.failures) detail::rethrow_with_place(context_.name, context_.subtask, c.time);
+            (void)context_.failures->failed(&c.input, c.time, {}, false);  // Throws, or leaves the record out.
         }
+        unflushed_ = true;
+        finish(c);
     }
 
     void finish(call& c) {
@@ -371,9 +381,24 @@ private:
         call* const c = order_.front();
         return c && c->is_answered && c->segment == first_segment_ ? c : nullptr;
     }
-    static progress forward(const signal& s, output<R>& out) {
-        if (const timestamp* w = std::get_if<timestamp>(&s)) return out.forward_watermark(*w);
-        return out.forward_activity(std::get<activity>(s));
+    progress forward(const signal& s, output<R>& out) {
+        return each_output(out, [&](auto& o) {
+            if (const timestamp* w = std::get_if<timestamp>(&s)) return o.forward_watermark(*w);
+            return o.forward_activity(std::get<activity>(s));
+        });
+    }
+    progress flush(output<R>& out) {
+        return each_output(out, [](auto& o) { return o.flush(); });
+    }
+    /// Does `f` to the output and to that of dead letters, if there is one, once, over as many calls as it takes.
+    template <class To>
+    progress each_output(output<R>& out, To f) {
+        if (!main_done_ && f(out) == progress::blocked) return progress::blocked;
+        main_done_ = true;
+        dead_letter_port* const letters = context_.failures ? context_.failures->dead_letters() : nullptr;
+        if (letters && f(*letters) == progress::blocked) return progress::blocked;
+        main_done_ = false;
+        return progress::done;
     }
     void remove(call& c) {
         order_.erase(c);
@@ -404,13 +429,13 @@ private:
 
     /// Nothing more can be done until an answer comes: what there is goes out meanwhile.
     progress wait(output<R>& out) {
-        flushing_ = unflushed_ && out.flush() == progress::blocked;
+        flushing_ = unflushed_ && flush(out) == progress::blocked;
         unflushed_ = false;
         return progress::blocked;
     }
     /// Repeats what was refused, before anything else.
     progress resume(output<R>& out) {
-        flushing_ = flushing_ && out.flush() == progress::blocked;
+        flushing_ = flushing_ && flush(out) == progress::blocked;
         if (flushing_) return progress::blocked;
         return sending_ ? release(out) : progress::done;
     }
@@ -467,6 +492,8 @@ private:
     bool sending_ = false;
     /// A sign of activity that had nothing to wait for has been refused.
     bool forwarding_ = false;
+    /// What is being sent to all outputs has got through the first.
+    bool main_done_ = false;
     bool flushing_ = false;
     bool unflushed_ = false;
     /// The watermark that came last has nothing to wait for.
