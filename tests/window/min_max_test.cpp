@@ -46,3 +46,14 @@ TEST_CASE("min and max are the same in any grouping and order") {
     test::check_grouping(bind_aggregate<std::string>(runnel::min()), make);
     test::check_grouping(bind_aggregate<std::string>(runnel::max()), make);
 }
+
+TEST_CASE("min and max of no records, which a discarding window may give, are NaN or a value-initialised value") {
+    struct item {
+        double weight;
+        std::int64_t count;
+    };
+    const auto weight = bind_aggregate<item>(min(&item::weight));
+    CHECK(std::isnan(weight.result(weight.create())));
+    const auto number = bind_aggregate<item>(max(&item::count));
+    CHECK(number.result(number.create()) == 0);
+}

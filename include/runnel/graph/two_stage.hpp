@@ -33,6 +33,9 @@ auto aggregate_in_two_stages(const stream<T, Chain>& from, KeyFn key, const Spec
                   "all keys share");
     static_assert(!Spec::has_side,
                   "aggregate_in_two_stages: late records can't be handed out one by one: leave out .late_to(...)");
+    static_assert(!Spec::firing_type::has_panes,
+                  "aggregate_in_two_stages: early results would count sums of records for records: leave out "
+                  ".early(...), .accumulating() and the like");
     using K = std::remove_cvref_t<std::invoke_result_t<const KeyFn&, const T&>>;
     using agg = bound_aggregate<T, Agg>;
     using first = pre_aggregate_operator<K, T, KeyFn, agg>;

@@ -219,10 +219,12 @@ private:
         detail::describe_window(n, spec_);
         n.first_stage = first_stage;
         if constexpr (!has_key) n.parallelism = n.max_parallelism = 1;
-        const plan::node_id id = [&] {
-            if constexpr (has_key) return detail::add_node(*graph_, from, std::move(n), detail::by_key_edges<In>(key_));
-            else return detail::add_node(*graph_, from, std::move(n));
-        }();
+        const auto add = [&](const auto&... place) {
+            return detail::add_node(*graph_, from, std::move(n), place...);
+        };
+        plan::node_id id;
+        if constexpr (has_key) id = add(detail::by_key_edges<In>(key_));
+        else id = add();
         if constexpr (Spec::has_side)
             spec_.side().attach([graph = graph_, id] { return stream<late_record<T>>(graph, {{id, 1}}); });
         return stream<typename Op::output_type>(graph_, {{id, 0}});

@@ -2,9 +2,12 @@
 
 #include <concepts>
 #include <functional>
+#include <limits>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "runnel/core/error.hpp"
 #include "runnel/core/timestamp.hpp"
 
 namespace runnel {
@@ -42,7 +45,8 @@ void add_record(const Agg& agg, A& a, const T& record, [[maybe_unused]] timestam
 ///   void add(A&, const T&) const;         takes in one record; or, if it wants to know the record's time,
 ///   void add(A&, const T&, timestamp) const;
 ///   void merge(A&, const A&) const;       takes in another accumulator, whose records lie later in time
-///   R result(const A&) const;             the finished value; the accumulator stays as it is
+///   R result(const A&) const;             the finished value; the accumulator stays as it is. That of an empty one is
+///                                         only asked for if a window is `discarding()` or a trigger purges it
 /// `merge` is associative: accumulators of single records, merged in any grouping, give what adding one record
 /// after the other gives. A is default-initialisable and copyable, and has a codec if it is to be saved.
 /// An aggregate whose `create()` gives `A{}` may say so by `static constexpr bool creates_default = true`.
@@ -88,6 +92,19 @@ struct whole_record {
         return record;
     }
 };
+
+/// The value, or, of no records, what stands for that: NaN, or a value-initialised V.
+template <class V>
+V value_or_nothing(const std::optional<V>& value) {
+    if (value) return *value;
+    if constexpr (std::is_floating_point_v<V>)
+        return std::numeric_limits<V>::quiet_NaN();
+    else if constexpr (std::default_initializable<V>)
+        return V();
+    else
+        throw error("a window without records has no such value, and its type has no default. Leave discarding() out, "
+                    "or give the type a default constructor");
+}
 
 /// Type of the field that F takes from a T.
 template <class F, class T>

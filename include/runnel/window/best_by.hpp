@@ -28,7 +28,7 @@ public:
     void merge(state& best, const state& other) const {
         if (other.record) add(best, *other.record, other.time);
     }
-    T result(const state& best) const { return *best.record; }
+    T result(const state& best) const { return detail::value_or_nothing(best.record); }
 
 private:
     bool better(const T& record, timestamp t, const state& best) const {

@@ -21,7 +21,7 @@ public:
     void merge(state& end, const state& other) const {
         if (other.record) add(end, *other.record, other.time);
     }
-    T result(const state& end) const { return *end.record; }
+    T result(const state& end) const { return detail::value_or_nothing(end.record); }
 };
 
 template <bool Last>

@@ -72,7 +72,7 @@ public:
     void merge(state& best, const state& other) const {
         if (other.value) take(best, *other.value);
     }
-    value_type result(const state& best) const { return *best.value; }
+    value_type result(const state& best) const { return detail::value_or_nothing(best.value); }
 
 private:
     template <class V>

@@ -21,7 +21,8 @@ struct firing_rule {
 };
 
 /// Whenever event time passes a whole multiple of `d`, if there is something new: a result then holds the records with
-/// a time before that multiple, so that it does not depend on when a watermark comes.
+/// a time before that multiple, so that it does not depend on when a watermark comes. (How long a session is by then
+/// does depend on what else has come.)
 inline firing_rule every(duration d) { return {firing_rule::kind::event_time, d, 0}; }
 /// Whenever the job's clock passes a whole multiple of `d`, if there is something new. Results depend on the clock.
 inline firing_rule every_processing_time(duration d) { return {firing_rule::kind::processing_time, d, 0}; }
