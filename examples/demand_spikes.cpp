@@ -49,7 +49,8 @@ int main(int argc, char**) {
         runnel::for_each([](const std::string& offer) { std::puts(offer.c_str()); }));
     counts.filter([](const views& v) { return v.pane.timing == runnel::pane_timing::on_time; })
         .to(runnel::for_each([](const views& v) {
-            std::printf("%s %s %d\n", to_string(v.start).substr(11, 5).c_str(), v.key.c_str(), static_cast<int>(v.value));
+            std::printf("%s %s %d\n", to_string(v.start).substr(11, 5).c_str(), v.key.c_str(),
+                        static_cast<int>(v.value));
         }));
     if (argc > 1) return std::puts(p.describe(2).c_str()) < 0;
     std::move(p).start({.parallelism = 2}).wait();

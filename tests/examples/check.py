@@ -71,6 +71,13 @@ P2: the scan at Lund came too late
 00:03 /help 1
 too late: / at 00:00:10
 """,
+    "demand_spikes": """\
+00:00 lamp 12
+00:01 kite 60
+00:01 lamp 12
+00:02 lamp 12
+offer for kite: 45 views in the minute from 00:01
+""",
     "two_jobs": """\
 the second job failed: operator 'careful', subtask 0, record time 1970-01-01T00:00:00Z: a thousand is too much
 the first job added up 166666833333

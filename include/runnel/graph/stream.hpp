@@ -188,7 +188,7 @@ public:
     /// Up to `options.capacity` records are under way in each subtask; with so many, the stream waits.
     ///
     /// Order: that of the records, or with `.ordered = false` any, but never across a watermark. Time stays.
-    /// Errors: a failure, a timeout or a dropped `done` is asked again as `options.retry`, or `.retry(...)` behind this,
+    /// Errors: a failure, a timeout or a dropped `done` is asked again as `options.retry`, or `.retry(...)` after it,
     /// says; then `on_error` counts, and the record that failed is the one that is left out.
     /// Lifetime: the record stays where it is as long as `done` lives.
     /// Checkpointed state: the records under way, which are asked again after a restore.

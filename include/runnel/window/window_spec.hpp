@@ -74,7 +74,7 @@ public:
         return with(on_close_and_between<firing_contents::accumulating>{firing_.early, firing_.late});
     }
     /// Each time it fires, a window gives what is new since it last fired, and forgets it. Results are `paned`. The
-    /// on-time one comes even if nothing is new: a mean, min, max, ... of no records is NaN or a value-initialised value.
+    /// on-time one comes even if nothing is new: a mean, min, ... of no records is NaN or a value-initialised value.
     auto discarding() const
         requires(!is_own)
     {
