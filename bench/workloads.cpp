@@ -223,6 +223,7 @@ struct twin {
     const char* name;
     outcome (*run)(std::uint64_t, generator);
     int rounds;
+    double floor = 0.4;
 };
 
 template <class Run>
@@ -250,7 +251,7 @@ void measure(const workload& w, generator g, int rounds, Run ours, const std::ve
                        speed + "; " + w.peers + bench::text("; not scaled by %.2f: %.3f", scale, rate / w.best_peer));
     for (std::size_t i = 0; i < twins.size(); ++i) {
         const double theirs = bench::median(others[i]);
-        bench::print_ratio(std::string(w.name) + "_of_" + twins[i].name, theirs / seconds, 0.4, 1,
+        bench::print_ratio(std::string(w.name) + "_of_" + twins[i].name, theirs / seconds, twins[i].floor, 1,
                            speed + ", " + twins[i].name + " " + bench::million_per_second(events, theirs));
     }
 }
@@ -258,7 +259,9 @@ void measure(const workload& w, generator g, int rounds, Run ours, const std::ve
 void tumbling(const workload& w, std::uint64_t keys, int rounds, int simple_rounds) {
     const generator g{keys, 1000};
     measure(w, g, rounds, [&] { return window_with_runnel(w.events, g, runnel::tumbling(10s).drop_late()); },
-            {{"simple_loop", tumbling_by_hand, simple_rounds}, {"arrays_by_key", tumbling_in_arrays, rounds}});
+            {{"simple_loop", tumbling_by_hand, simple_rounds},
+             // No floor is set for what knows all keys beforehand: this one only tells of a fall.
+             {"arrays_by_key", tumbling_in_arrays, rounds, 0.15}});
 }
 
 }  // namespace
