@@ -344,7 +344,7 @@ TEST_CASE("a process function that fails leaves nothing of the record but its ch
         CHECK(out.size() == 84 + 4);
         CHECK(std::count_if(out.begin(), out.end(), [](int i) { return i < 1000 && (i % 7 == 0 || i == 50); }) == 0);
         CHECK(letters.size() == 16);
-        CHECK(*std::max_element(out.begin(), out.end()) == 1018);
+        CHECK(*std::max_element(out.begin(), out.end()) == 1017);  // 20 of each key, three multiples of seven less.
     }
 }
 
