@@ -24,6 +24,14 @@ struct click {
     friend std::ostream& operator<<(std::ostream& out, const click& c) { return out << c.user << ':' << c.weight; }
 };
 
+/// Sum of the weights.
+struct weights {
+    std::int64_t create() const { return 0; }
+    void add(std::int64_t& a, const click& c) const { a += c.weight; }
+    void merge(std::int64_t& a, std::int64_t b) const { a += b; }
+    std::int64_t result(std::int64_t a) const { return a; }
+};
+
 /// Stands for a place for late records.
 struct somewhere {};
 
