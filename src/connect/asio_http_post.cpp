@@ -8,6 +8,7 @@
 #include <boost/beast/http.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <mutex>
 #include <optional>
@@ -119,10 +120,8 @@ public:
             try {
                 io_.run();
             } catch (const std::exception& e) {
-                // Nothing can be posted any more.
-                const std::lock_guard lock(mutex_);
-                broken_ = std::make_exception_ptr(io_error("cannot post to " + at_.name + ": " + e.what(), 0));
-                if (wake_) wake_();
+                broken_ = true;
+                fail(io_error("cannot post to " + at_.name + ": " + e.what(), 0));
             }
         });
     }
@@ -135,11 +134,13 @@ public:
 
     bool idle() {
         const std::lock_guard lock(mutex_);
-        if (broken_) std::rethrow_exception(broken_);
         if (failure_) {
-            // Told once: whoever leaves the batch out goes on with the next.
+            // Told once, so that whoever leaves the batch out goes on with the next; unless nothing can be posted now.
+            const io_error e = *failure_;
+            if (broken_) throw e;
+            failure_.reset();
             busy_ = false;
-            throw record_error(std::exchange(failure_, nullptr), first_);
+            throw record_error(std::make_exception_ptr(e), first_);
         }
         return !busy_;
     }
@@ -264,7 +265,7 @@ private:
     void fail(const io_error& e) {
         {
             const std::lock_guard lock(mutex_);
-            failure_ = std::make_exception_ptr(e);
+            failure_.emplace(std::string(e.what()), e.code());
         }
         if (wake_) wake_();
     }
@@ -284,8 +285,8 @@ private:
 
     std::mutex mutex_;
     bool busy_ = false;           // under mutex_
-    std::exception_ptr failure_;  // under mutex_; of the batch under way
-    std::exception_ptr broken_;   // under mutex_; of the thread
+    std::optional<io_error> failure_;  // under mutex_; of the batch under way, or of the thread, which is then broken
+    std::atomic<bool> broken_ = false;  // set before failure_, under whose mutex it is read
     timestamp first_;             // under mutex_
 
     asio::io_context io_{1};
