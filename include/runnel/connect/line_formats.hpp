@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "runnel/codec/csv.hpp"
 #include "runnel/codec/display.hpp"
@@ -45,8 +46,12 @@ struct text_line {
     template <class T>
     void append(std::string& text, const T& value) const {
         const std::size_t before = text.size();
-        string_stream stream(text);
-        display(stream, value);
+        if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+            text += std::string_view(value);  // A stream takes longer to make than a line to copy.
+        } else {
+            string_stream stream(text);
+            display(stream, value);
+        }
         refuse_line_breaks(std::string_view(text).substr(before));
     }
     static void refuse_line_breaks(std::string_view line);
