@@ -11,6 +11,8 @@
 #include "runnel/sink/collect.hpp"
 #include "runnel/window/count.hpp"
 
+#include "tests/support/delay.hpp"
+
 using namespace runnel;
 using namespace runnel::testing;
 using namespace std::chrono_literals;
@@ -198,29 +200,6 @@ TEST_CASE("a manual source is read again from any position") {
     }
 }
 
-namespace {
-
-/// Holds every record back for ten seconds of processing time.
-struct delay {
-    using input_type = int;
-    using output_type = int;
-    void open(const operator_context& context) { clock = context.clock; }
-    void on_record(int&& n, timestamp t, output<int>&) { held.push_back({clock->now() + 10s, {n, t}}); }
-    timestamp next_tick() const { return held.empty() ? timestamp::max() : held.front().first; }
-    progress tick(timestamp now, output<int>& out) {
-        for (; !held.empty() && next_tick() <= now; held.erase(held.begin())) {
-            if (!out.ready()) return progress::blocked;
-            out.emit(held.front().second.value, held.front().second.time);
-        }
-        return progress::done;
-    }
-    progress advance(timestamp w, output<int>& out) { return w == timestamp::max() ? tick(w, out) : progress::done; }
-    const runnel::clock* clock = nullptr;
-    std::vector<std::pair<timestamp, timed<int>>> held;
-};
-
-}  // namespace
-
 TEST_CASE("operators in a chain and behind an exchange are told of the processing time that they wait for") {
     for (const bool exchange : {false, true}) {
         CAPTURE(exchange);
@@ -228,7 +207,7 @@ TEST_CASE("operators in a chain and behind an exchange are told of the processin
         collected<int> results;
         pipeline p;
         auto s = p.from(numbers);
-        (exchange ? s.merge(p.from(others)) : stream<int>(s)).then(delay{}).then(delay{}).to(results);
+        (exchange ? s.merge(p.from(others)) : stream<int>(s)).then(tests::delay{}).then(tests::delay{}).to(results);
         graph_harness h(std::move(p), {.job = {.batch_size = 2, .channel_capacity = 1}});
         for (int i = 0; i < 10; ++i) numbers.push(i);
         h.run_until_idle();

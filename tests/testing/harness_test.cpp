@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/delay.hpp"
+
 using namespace runnel;
 using namespace runnel::testing;
 using namespace std::chrono_literals;
@@ -290,25 +292,6 @@ TEST_CASE("values show in messages in the form that says most") {
 
 namespace {
 
-/// Holds every record back for ten seconds of processing time.
-struct delay {
-    using input_type = int;
-    using output_type = int;
-    void open(const operator_context& context) { clock = context.clock; }
-    void on_record(int&& n, timestamp t, output<int>&) { held.push_back({clock->now() + 10s, {n, t}}); }
-    timestamp next_tick() const { return held.empty() ? timestamp::max() : held.front().first; }
-    progress tick(timestamp now, output<int>& out) {
-        for (; !held.empty() && next_tick() <= now; held.erase(held.begin())) {
-            if (!out.ready()) return progress::blocked;
-            out.emit(held.front().second.value, held.front().second.time);
-        }
-        return progress::done;
-    }
-    progress advance(timestamp w, output<int>& out) { return w == timestamp::max() ? tick(w, out) : progress::done; }
-    const runnel::clock* clock = nullptr;
-    std::vector<std::pair<timestamp, timed<int>>> held;
-};
-
 /// Puts numbers and words on one line, in the order in which they come.
 struct zipped {
     using input_type = int;
@@ -324,7 +307,7 @@ struct zipped {
 }  // namespace
 
 TEST_CASE("an operator is told of processing time, and may be refused") {
-    operator_harness h(delay{}, {.batch_size = 1});
+    operator_harness h(tests::delay{}, {.batch_size = 1});
     h.push(1, timestamp(1s));
     h.clock_at(timestamp(4s));
     h.push(2, timestamp(2s));
