@@ -33,6 +33,7 @@
 #include "runnel/core/atomics.hpp"
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
+#include "runnel/core/crc32c.hpp"
 #include "runnel/core/error.hpp"
 #include "runnel/core/failure.hpp"
 #include "runnel/core/file_system.hpp"
