@@ -1,5 +1,9 @@
 #pragma once
 
+#include "runnel/checkpoint/checkpoint.hpp"
+#include "runnel/checkpoint/checkpoint_info.hpp"
+#include "runnel/checkpoint/checkpoint_store.hpp"
+#include "runnel/checkpoint/savepoint.hpp"
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/codec/binary.hpp"
 #include "runnel/codec/codec.hpp"
@@ -47,6 +51,7 @@
 #include "runnel/core/timestamp.hpp"
 #include "runnel/core/wakeable.hpp"
 #include "runnel/core/watermark.hpp"
+#include "runnel/core/xxh64.hpp"
 #include "runnel/exchange/broadcast.hpp"
 #include "runnel/exchange/channel.hpp"
 #include "runnel/exchange/gate.hpp"
@@ -131,7 +136,6 @@
 #include "runnel/state/table.hpp"
 #include "runnel/state/timers.hpp"
 #include "runnel/state/value_state.hpp"
-#include "runnel/state/xxh64.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/approx_counts.hpp"
 #include "runnel/window/approx_distinct.hpp"

@@ -11,7 +11,7 @@
 #include "rotated_files.hpp"
 #include "runnel/codec/codec.hpp"
 #include "runnel/core/error.hpp"
-#include "runnel/state/xxh64.hpp"
+#include "runnel/core/xxh64.hpp"
 
 namespace runnel {
 

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +126,11 @@ private:
         if (repeat_interrupted([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); }) != 0)
             throw_io_error("truncate", name(), errno);
     }
+    bool do_try_lock() override {
+        if (repeat_interrupted([&] { return ::flock(fd_.get(), LOCK_EX | LOCK_NB); }) == 0) return true;
+        if (errno != EWOULDBLOCK) throw_io_error("lock", name(), errno);
+        return false;
+    }
 
     struct stat look(const char* operation) const {
         struct stat about {};
@@ -147,10 +153,17 @@ public:
             case open_mode::replace:
             case open_mode::update: flags |= O_RDWR | O_CREAT; break;
         }
+        if (access == file_access::owner_only) flags |= O_NOFOLLOW;
         const mode_t permissions = access == file_access::owner_only ? 0600 : 0666;
         descriptor fd(repeat_interrupted([&] { return ::open(path.c_str(), flags, permissions); }));
         const char* operation = mode == open_mode::create ? "create" : "open";
-        if (fd.get() < 0) throw_io_error(operation, path, errno);
+        if (fd.get() < 0) {
+            if (errno == ELOOP && access == file_access::owner_only)
+                throw io_error("cannot " + std::string(operation) + " \"" + path +
+                                   "\": it is a symbolic link, and here those are not followed. Put the file itself there",
+                               ELOOP);
+            throw_io_error(operation, path, errno);
+        }
         struct stat about {};
         if (::fstat(fd.get(), &about) != 0) throw_io_error(operation, path, errno);
         if (S_ISDIR(about.st_mode)) throw_io_error(operation, path, EISDIR);

@@ -73,6 +73,7 @@ private:
         std::uint64_t do_size() override { return real_->size(); }
         runnel::file_id do_id() override { return real_->id(); }
         void do_truncate(std::uint64_t size) override { real_->truncate(size); }
+        bool do_try_lock() override { return real_->try_lock(); }
 
         failing_files& owner_;
         std::unique_ptr<runnel::file> real_;

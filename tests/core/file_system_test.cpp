@@ -53,6 +53,7 @@ private:
     std::uint64_t do_size() override { return bytes.size(); }
     file_id do_id() override { return {0, reinterpret_cast<std::uintptr_t>(this)}; }
     void do_truncate(std::uint64_t size) override { bytes.resize(size); }
+    bool do_try_lock() override { return true; }
 
     std::mt19937 random_;
 };
@@ -218,4 +219,34 @@ TEST_CASE("owner_only keeps others out") {
     CHECK((about.st_mode & 077) == 0);
     REQUIRE(::stat((folder / "d/e").c_str(), &about) == 0);
     CHECK((about.st_mode & 077) == 0);
+}
+
+TEST_CASE("a lock is had by one open file at a time, and goes with it") {
+    const test::temporary_folder folder;
+    file_system& fs = default_file_system();
+    auto first = fs.open(folder / "lock", open_mode::update);
+    auto second = fs.open(folder / "lock", open_mode::update);
+    CHECK(first->try_lock());
+    CHECK(first->try_lock());
+    CHECK_FALSE(second->try_lock());
+    first.reset();
+    CHECK(second->try_lock());
+}
+
+TEST_CASE("owner_only follows no symbolic link, whatever it leads to") {
+    const test::temporary_folder folder;
+    file_system& fs = default_file_system();
+    folder.write("real", "abc");
+    REQUIRE(::symlink("real", (folder / "link").c_str()) == 0);
+    REQUIRE(::symlink("none", (folder / "nowhere").c_str()) == 0);
+    CHECK(fs.open(folder / "link", open_mode::read)->size() == 3);
+    for (const open_mode mode : {open_mode::read, open_mode::replace, open_mode::update})
+        for (const char* name : {"link", "nowhere"}) {
+            const std::string path = folder / name;
+            CHECK(io_failure([&] { fs.open(path, mode, file_access::owner_only); }, ELOOP) ==
+                  "cannot open \"" + path + "\": it is a symbolic link, and here those are not followed. " +
+                      "Put the file itself there");
+        }
+    CHECK(folder.read("real") == "abc");
+    CHECK_FALSE(fs.exists(folder / "none"));
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "aggregate_grouping.hpp"
-#include "runnel/state/xxh64.hpp"
+#include "runnel/core/xxh64.hpp"
 
 using namespace runnel;
 

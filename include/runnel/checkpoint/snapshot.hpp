@@ -34,6 +34,7 @@ struct operator_snapshot {
         for (auto& [name, entries] : other.local)
             for (auto& bytes : entries) local[name].push_back(std::move(bytes));
     }
+    friend bool operator==(const operator_snapshot&, const operator_snapshot&) = default;
 };
 
 /// Takes the state of one subtask. Thread safety: unsafe.

@@ -22,7 +22,7 @@ enum class open_mode : unsigned char {
 /// Who may read and write what is created.
 enum class file_access : unsigned char {
     by_umask,    ///< As the program's umask says.
-    owner_only,  ///< Mode 0600, folders 0700.
+    owner_only,  ///< Mode 0600, folders 0700; a symbolic link in the place of a file is refused.
 };
 
 /// Tells a file from all others that are there at the same time, whatever its name; nothing to be stored.
@@ -61,6 +61,9 @@ public:
     file_id id() { return do_id(); }
     /// Cuts the file to `size` bytes.
     void truncate(std::uint64_t size);
+    /// Takes the file's lock, which one open file at a time can have, in whatever process; false if another has it. It
+    /// is held until this object or its process is gone, and keeps nobody from reading and writing.
+    bool try_lock() { return do_try_lock(); }
 
 protected:
     explicit file(std::string name) : name_(std::move(name)) {}
@@ -73,6 +76,7 @@ protected:
     virtual std::uint64_t do_size() = 0;
     virtual file_id do_id() = 0;
     virtual void do_truncate(std::uint64_t size) = 0;
+    virtual bool do_try_lock() = 0;
 
 private:
     void check_not_poisoned(const char* operation) const;

@@ -10,7 +10,7 @@
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/codec/codec.hpp"
 #include "runnel/core/timestamp.hpp"
-#include "runnel/state/xxh64.hpp"
+#include "runnel/core/xxh64.hpp"
 
 namespace runnel {
 

@@ -1,4 +1,4 @@
-#include "runnel/state/xxh64.hpp"
+#include "runnel/core/xxh64.hpp"
 
 #include <doctest/doctest.h>
 
