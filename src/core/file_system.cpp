@@ -160,7 +160,8 @@ public:
         if (fd.get() < 0) {
             if (errno == ELOOP && access == file_access::owner_only)
                 throw io_error("cannot " + std::string(operation) + " \"" + path +
-                                   "\": it is a symbolic link, and here those are not followed. Put the file itself there",
+                                   "\": it is a symbolic link, and here those are not followed. " +
+                                   "Put the file itself there",
                                ELOOP);
             throw_io_error(operation, path, errno);
         }
