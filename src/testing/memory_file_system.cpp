@@ -315,6 +315,7 @@ void memory_file_system::rename(const std::string& from, const std::string& to) 
     if (id == root || there == root) fail(EBUSY);
     if (there == id) return;
     if ((to + "/").starts_with(from + "/")) fail(EINVAL);
+    if ((from + "/").starts_with(to + "/")) fail(ENOTEMPTY);
     if (there != nothing) {
         if (c.nodes[there].is_directory && !c.nodes[id].is_directory) fail(EISDIR);
         if (!c.nodes[there].is_directory && c.nodes[id].is_directory) fail(ENOTDIR);

@@ -22,7 +22,7 @@ enum class survivors : unsigned char {
     some,
 };
 
-/// Files and folders in memory. It records what is done to it, and shows what a power failure at any moment would leave.
+/// Files and folders in memory. It records what is done to it, and shows what a power failure at any moment leaves.
 ///
 /// Behaves as the machine's own, by the strictest reading of what that promises: a file's bytes are durable once it was
 /// synced, names once their folder was, and until then each change may be lost alone. A rename happens whole or not at
