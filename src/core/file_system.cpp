@@ -252,4 +252,26 @@ file_system& default_file_system() noexcept {
     return system;
 }
 
+void make_durable_directories(file_system& files, const std::string& path) {
+    const auto parent_of = [](std::string name) {
+        while (name.size() > 1 && name.back() == '/') name.pop_back();
+        const std::size_t slash = name.rfind('/');
+        return slash == std::string::npos ? std::string(".") : slash == 0 ? std::string("/") : name.substr(0, slash);
+    };
+    // From the lowest one that exists downwards. Each is durable before one is made in it: so of those that exist, only
+    // the lowest may not be, if its maker was killed.
+    std::vector<std::string> levels{path};
+    while (!files.exists(levels.back())) levels.push_back(parent_of(levels.back()));
+    for (; !levels.empty(); levels.pop_back()) {
+        const std::string& level = levels.back();
+        files.make_directories(level, file_access::owner_only);
+        try {
+            files.sync_directory(parent_of(level));
+        } catch (const io_error& e) {
+            // Where this program may not look, it has made nothing.
+            if (e.code() != EACCES) throw;
+        }
+    }
+}
+
 }  // namespace runnel

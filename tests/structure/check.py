@@ -28,7 +28,8 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What may be included inside a layer.
-SIDEWAYS = {("state", "codec"), ("state", "checkpoint"), ("window", "operators"), ("sink", "operators")}
+SIDEWAYS = {("state", "codec"), ("state", "checkpoint"), ("checkpoint", "codec"), ("window", "operators"),
+            ("sink", "operators")}
 
 # Must not be seen by who includes a public header: slow to compile, or a library the user would have to install.
 PRIVATE = re.compile(r"boost/(asio|beast)|^asio|concurrentqueue|simdjson|^fmt/|^rapidcheck|^doctest")

@@ -14,7 +14,7 @@ namespace runnel {
 
 namespace detail {
 
-class chunk_index;
+struct manifest;
 
 }  // namespace detail
 
@@ -49,13 +49,13 @@ public:
 
     const std::string& folder() const noexcept { return folder_; }
 
-    /// Returns when the checkpoint is durable. Precondition: operators have different names.
+    /// Returns when the checkpoint is durable.
     ///
     /// After a failure readers find the folder as before, and another may be written. Only if it was the last step
     /// that failed, syncing the folder, may the checkpoint be found after a power loss, complete.
     /// Complexity: O(bytes of state); what is written is what has changed since the last one that this store wrote,
     /// and now and then what has not, so that all files together stay below about twice the state per checkpoint kept.
-    /// Errors: `checkpoint_error` if `c.id` is not above all that are there; `io_error`.
+    /// Errors: `checkpoint_error` if `c.id` is not above all that are there, or `c` contradicts itself; `io_error`.
     void write(const checkpoint& c);
     std::vector<checkpoint_info> list() const { return list_checkpoints(files_, folder_); }
     std::optional<checkpoint_id> newest() const { return newest_checkpoint(files_, folder_); }
@@ -70,8 +70,8 @@ private:
     file_system& files_;
     std::string folder_;
     std::unique_ptr<file> lock_;
-    /// Where each piece of state of the last written checkpoint lies.
-    std::unique_ptr<detail::chunk_index> written_;
+    /// Of the checkpoint that was written last: where each piece of its state is.
+    std::unique_ptr<detail::manifest> last_;
 };
 
 }  // namespace runnel

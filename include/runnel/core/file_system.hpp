@@ -117,6 +117,11 @@ public:
 /// The file system of the machine; it has no state.
 file_system& default_file_system() noexcept;
 
+/// Makes the folder and those above it that are missing, for the owner only; returns when their names are durable, also
+/// if a program that was killed had made them.
+/// Errors: `io_error`.
+void make_durable_directories(file_system& files, const std::string& path);
+
 namespace detail {
 
 /// Throws an `io_error` "cannot OPERATION "NAME": REASON"; `code` is an errno value.

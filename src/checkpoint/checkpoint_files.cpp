@@ -1,0 +1,323 @@
+#include "checkpoint_files.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runnel/core/crc32c.hpp"
+#include "runnel/core/xxh64.hpp"
+
+namespace runnel::detail {
+
+namespace {
+
+manifest::chunk describe(std::size_t number, std::string_view bytes) {
+    manifest::chunk c;
+    c.number = static_cast<std::uint32_t>(number);
+    c.length = bytes.size();
+    if (bytes.empty()) return c;
+    c.crc = crc32c(bytes);
+    c.hash = xxh64::of(bytes);
+    return c;
+}
+
+/// All that the manifest has to say but where the chunks are.
+manifest describe(const checkpoint& c, bool is_savepoint) {
+    if (c.key_groups > std::size_t{std::numeric_limits<key_group>::max()} + 1)
+        throw checkpoint_error("checkpoint " + std::to_string(c.id) + " has " + std::to_string(c.key_groups) +
+                               " key groups: 65,536 is the limit");
+    manifest m;
+    m.id = c.id;
+    m.taken = c.taken;
+    m.is_savepoint = is_savepoint;
+    m.key_groups = static_cast<std::uint32_t>(c.key_groups);
+    m.job = c.job;
+    m.extra = c.extra;
+    for (const saved_operator& from : c.operators) {
+        if (m.find(from.name))
+            throw checkpoint_error("checkpoint " + std::to_string(c.id) + " has two operators '" + from.name +
+                                   "'. Give each a name of its own");
+        manifest::operator_entry o{from.name, from.kind, from.parallelism, {}};
+        for (const auto& [name, entries] : from.state.local) {
+            manifest::state& s = o.states.emplace_back();
+            s.name = name;
+            for (const std::string& bytes : entries) s.chunks.push_back(describe(s.chunks.size(), bytes));
+        }
+        for (const auto& [name, groups] : from.state.keyed) {
+            manifest::state& s = o.states.emplace_back();
+            s.name = name;
+            s.keyed = true;
+            for (const auto& [group, bytes] : groups) {
+                if (group >= m.key_groups)
+                    throw checkpoint_error("operator '" + from.name + "' has state in key group " +
+                                           std::to_string(group) + ", and the job only " +
+                                           std::to_string(m.key_groups) + " groups");
+                s.chunks.push_back(describe(group, bytes));
+            }
+        }
+        m.operators.push_back(std::move(o));
+    }
+    return m;
+}
+
+/// Calls `f(chunk, same)` for all chunks of `m` that have bytes; `same`: that of `before` with these bytes, or null.
+template <class F>
+void for_each_chunk(manifest& m, const manifest* before, F f) {
+    for (auto& o : m.operators) {
+        const auto* old_operator = before ? before->find(o.name) : nullptr;
+        for (auto& s : o.states) {
+            const auto* old_state = old_operator ? old_operator->find(s.name, s.keyed) : nullptr;
+            for (auto& c : s.chunks) {
+                if (c.length == 0) continue;
+                const auto* old = old_state ? old_state->find(c.number) : nullptr;
+                f(c, old && old->has_bytes_of(c) ? old : nullptr);
+            }
+        }
+    }
+}
+
+/// Decides where each chunk is: in a file of `before`, or in the new one.
+///
+/// A file of which less than half is still of use is left behind. So the files of one checkpoint have at most about
+/// twice the bytes of its state, and each byte is written again only when another has changed. So is one that is not
+/// there any more.
+void place(file_system& files, const std::string& folder, manifest& m, const manifest* before) {
+    std::vector<std::uint64_t> used(before ? before->files.size() : 0);
+    for_each_chunk(m, before, [&](manifest::chunk& c, const manifest::chunk* same) {
+        if (same) used[same->file] += c.length;
+    });
+    constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
+    std::vector<std::uint32_t> index(used.size(), none);
+    for (std::size_t i = 0; i < used.size(); ++i) {
+        const manifest::data_file& f = before->files[i];
+        if (used[i] == 0 || used[i] < (f.size - data_header_size) / 2) continue;
+        const std::string path = folder + "/" + data_name(f.number);
+        if (!files.exists(path) || files.size(path) != f.size) continue;
+        index[i] = static_cast<std::uint32_t>(m.files.size());
+        m.files.push_back(f);
+    }
+    const auto mine = static_cast<std::uint32_t>(m.files.size());
+    std::uint64_t end = data_header_size;
+    for_each_chunk(m, before, [&](manifest::chunk& c, const manifest::chunk* same) {
+        if (same && index[same->file] != none) {
+            c.file = index[same->file];
+            c.offset = same->offset;
+        } else {
+            c.file = mine;
+            c.offset = end;
+            end += c.length;
+        }
+    });
+    if (end != data_header_size) m.files.push_back({m.id, end});
+}
+
+/// Appends in large pieces.
+class data_writer {
+public:
+    explicit data_writer(file& into) : into_(into) {}
+    void append(std::string_view bytes) {
+        if (buffer_.size() + bytes.size() > limit) flush();
+        if (bytes.size() > limit) into_.append(bytes);
+        else buffer_ += bytes;
+    }
+    void flush() {
+        if (!buffer_.empty()) into_.append(buffer_);
+        buffer_.clear();
+    }
+
+private:
+    static constexpr std::size_t limit = 1 << 20;
+    file& into_;
+    std::string buffer_;
+};
+
+/// A new file in place of one that may have been left there: another one, since a failed sync has a memory.
+std::unique_ptr<file> create_anew(file_system& files, const std::string& path) {
+    if (files.exists(path)) files.remove(path);
+    return files.open(path, open_mode::create, file_access::owner_only);
+}
+
+void write_data(file_system& files, const std::string& path, const checkpoint& c, const manifest& m) {
+    const auto f = create_anew(files, path);
+    data_writer out(*f);
+    out.append(data_header(m.id));
+    for (std::size_t i = 0; i < c.operators.size(); ++i) {
+        const auto append_if_new = [&](const manifest::chunk& chunk, std::string_view bytes) {
+            if (chunk.length != 0 && m.files[chunk.file].number == m.id) out.append(bytes);
+        };
+        // States, and what they hold, are in the same order in both.
+        auto s = m.operators[i].states.begin();
+        for (const auto& [name, entries] : c.operators[i].state.local) {
+            auto chunk = s++->chunks.begin();
+            for (const std::string& bytes : entries) append_if_new(*chunk++, bytes);
+        }
+        for (const auto& [name, groups] : c.operators[i].state.keyed) {
+            auto chunk = s++->chunks.begin();
+            for (const auto& [group, bytes] : groups) append_if_new(*chunk++, bytes);
+        }
+    }
+    out.flush();
+    f->sync();
+}
+
+/// Does its best, for clearing up after another failure: true if it could.
+template <class F>
+bool attempt(F f) noexcept {
+    try {
+        f();
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+/// True if the file is not there any more.
+bool attempt_remove(file_system& files, const std::string& path) noexcept {
+    return attempt([&] {
+        if (files.exists(path)) files.remove(path);
+    });
+}
+
+/// Where the bytes of a chunk go, and what they are.
+struct wanted_chunk {
+    const manifest::chunk* chunk;
+    std::string* into;
+    const manifest::operator_entry* of;
+    const manifest::state* in;
+};
+
+void read_data(file_system& files, const std::string& path, const manifest::data_file& expected,
+               std::vector<wanted_chunk>& wanted) {
+    if (!files.exists(path))
+        throw checkpoint_error("\"" + path + "\" is missing, and the checkpoint needs it. Copy a job's folder as a " +
+                               "whole; or restore from another checkpoint or a savepoint");
+    const auto f = files.open(path, open_mode::read, file_access::owner_only);
+    check_data_header(*f, expected.number);
+    if (const std::uint64_t size = f->size(); size != expected.size)
+        throw_damaged(path, std::min(size, expected.size),
+                      "it should have " + std::to_string(expected.size) + " bytes, and has " + std::to_string(size));
+    std::sort(wanted.begin(), wanted.end(),
+              [](const wanted_chunk& a, const wanted_chunk& b) { return a.chunk->offset < b.chunk->offset; });
+    std::uint64_t end = 0;
+    for (const wanted_chunk& w : wanted) {
+        const manifest::chunk& c = *w.chunk;
+        const auto refuse = [&](const std::string& what) {
+            throw_damaged(path, c.offset,
+                          "state '" + w.in->name + "' of operator '" + w.of->name + "', " +
+                              (w.in->keyed ? "key group " : "entry ") + std::to_string(c.number) + ", " + what);
+        };
+        if (c.offset < end) refuse("lies where other state does");
+        end = c.offset + c.length;
+        w.into->resize(static_cast<std::size_t>(c.length));
+        if (f->read(c.offset, w.into->data(), w.into->size()) != c.length) refuse("is cut off");
+        if (crc32c(*w.into) != c.crc || xxh64::of(*w.into) != c.hash) refuse("does not have its checksum");
+    }
+}
+
+}  // namespace
+
+manifest write_files(file_system& files, const std::string& folder, const checkpoint& c, bool is_savepoint,
+                     const manifest* before) {
+    manifest m = describe(c, is_savepoint);
+    place(files, folder, m, before);
+    const std::string data = folder + "/" + data_name(c.id), partial = folder + "/" + partial_manifest_name(c.id),
+                      complete = folder + "/" + manifest_name(c.id);
+    bool may_be_complete = false;
+    try {
+        if (!m.files.empty() && m.files.back().number == c.id) {
+            // A manifest of an earlier try may have been removed: it must not come back with data that is not its own.
+            if (files.exists(data)) files.sync_directory(folder);
+            write_data(files, data, c, m);
+            // So that the manifest cannot be there without the data.
+            files.sync_directory(folder);
+        }
+        {
+            const auto f = create_anew(files, partial);
+            f->append(encode(m));
+            f->sync();
+        }
+        may_be_complete = true;
+        files.rename(partial, complete);
+        files.sync_directory(folder);
+    } catch (...) {
+        attempt_remove(files, partial);
+        // The data may go only once the manifest is gone for good.
+        if (!may_be_complete || (attempt_remove(files, complete) && attempt([&] { files.sync_directory(folder); })))
+            attempt_remove(files, data);
+        throw;
+    }
+    return m;
+}
+
+void remove_leftovers(file_system& files, const std::string& folder) {
+    const folder_contents found = look_into(files, folder);
+    for (const checkpoint_id id : found.partial_manifests) files.remove(folder + "/" + partial_manifest_name(id));
+    std::set<std::uint64_t> needed;
+    for (const checkpoint_id id : found.manifests) {
+        try {
+            for (const auto& f : read_manifest(files, folder, id).files) needed.insert(f.number);
+        } catch (const error&) {
+            // It may need any of those that were there.
+            for (const std::uint64_t number : found.data)
+                if (number <= id) needed.insert(number);
+        }
+    }
+    std::vector<std::uint64_t> unneeded;
+    for (const std::uint64_t number : found.data)
+        if (!needed.contains(number)) unneeded.push_back(number);
+    if (unneeded.empty()) return;
+    // A manifest that was removed must not come back without its data.
+    files.sync_directory(folder);
+    for (const std::uint64_t number : unneeded) files.remove(folder + "/" + data_name(number));
+}
+
+}  // namespace runnel::detail
+
+namespace runnel {
+
+checkpoint read_checkpoint(file_system& files, const std::string& folder, checkpoint_id id) {
+    if (!files.exists(folder + "/" + detail::manifest_name(id))) {
+        std::string there;
+        if (files.exists(folder))
+            for (const checkpoint_id other : detail::look_into(files, folder).manifests)
+                there += (there.empty() ? "" : ", ") + std::to_string(other);
+        throw checkpoint_error("there is no checkpoint " + std::to_string(id) + " in \"" + folder + "\", but " +
+                               (there.empty() ? "none at all" : there) + ". Name one that is there");
+    }
+    detail::manifest m = detail::read_manifest(files, folder, id);
+    checkpoint c;
+    c.id = m.id;
+    c.job = std::move(m.job);
+    c.key_groups = m.key_groups;
+    c.taken = m.taken;
+    c.is_savepoint = m.is_savepoint;
+    c.extra = std::move(m.extra);
+    c.operators.reserve(m.operators.size());
+    std::vector<std::vector<detail::wanted_chunk>> wanted(m.files.size());
+    for (const auto& from : m.operators) {
+        saved_operator& o = c.operators.emplace_back();
+        o.name = from.name;
+        o.kind = from.kind;
+        o.parallelism = static_cast<std::size_t>(from.parallelism);
+        for (const auto& s : from.states) {
+            auto* groups = s.keyed ? &o.state.keyed[s.name] : nullptr;
+            auto* entries = s.keyed ? nullptr : &o.state.local[s.name];
+            if (entries) entries->resize(s.chunks.size());
+            for (const auto& chunk : s.chunks) {
+                std::string& into =
+                    groups ? (*groups)[static_cast<key_group>(chunk.number)] : (*entries)[chunk.number];
+                if (chunk.length != 0) wanted[chunk.file].push_back({&chunk, &into, &from, &s});
+            }
+        }
+    }
+    for (std::size_t i = 0; i < m.files.size(); ++i)
+        detail::read_data(files, folder + "/" + detail::data_name(m.files[i].number), m.files[i], wanted[i]);
+    return c;
+}
+
+}  // namespace runnel
