@@ -36,6 +36,7 @@
 #include "runnel/connect/unix_socket.hpp"
 #include "runnel/core/atomics.hpp"
 #include "runnel/core/batch.hpp"
+#include "runnel/core/checkpoint_options.hpp"
 #include "runnel/core/clock.hpp"
 #include "runnel/core/crc32c.hpp"
 #include "runnel/core/error.hpp"

@@ -33,11 +33,22 @@ std::uint64_t whole_lines(file& f, std::uint64_t size) {
 
 }  // namespace
 
-line_file::line_file(const std::string& path, const lines_file_options& options, bool again)
+line_file::line_file(const std::string& path, const lines_file_options& options, bool again,
+                     std::optional<std::uint64_t> length)
     : path_(path),
       files_(options.files),
       file_(files_->open(path, again ? open_mode::update : mode_for(options.existing))) {
     const std::uint64_t size = file_->size();
+    if (length) {
+        if (size < *length)
+            throw io_error("cannot go on writing \"" + path + "\": it has " + std::to_string(size) + " bytes, and had " +
+                               std::to_string(*length) + " at the checkpoint, so somebody has changed it. Bring it back, "
+                               "or start the job without its checkpoints",
+                           0);
+        if (size != *length) file_->truncate(*length);
+        new_ = *length == 0;
+        return;
+    }
     new_ = size == 0;
     const std::uint64_t whole = whole_lines(*file_, size);
     if (whole == size) return;
@@ -55,11 +66,18 @@ void line_file::flush() {
     text_.clear();
 }
 
+std::uint64_t line_file::sync() {
+    if (file_) {
+        flush();
+        file_->sync();
+        files_->sync_directory(folder_of(path_));
+        size_ = file_->size();
+    }
+    return size_;
+}
+
 void line_file::finish() {
-    if (!file_) return;
-    flush();
-    file_->sync();
-    files_->sync_directory(folder_of(path_));
+    sync();
     file_.reset();
 }
 

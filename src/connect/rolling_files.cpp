@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "folders.hpp"
+#include "runnel/codec/binary.hpp"
 #include "runnel/core/error.hpp"
+#include "runnel/core/xxh64.hpp"
 
 namespace runnel::detail {
 
@@ -19,6 +21,50 @@ constexpr std::string_view temporary_suffix = ".tmp";
 std::string trimmed(std::string folder) {
     while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
     return folder.empty() ? "." : folder;
+}
+
+/// What the names of the temporary files of one sink of one job with checkpoints end with.
+std::string suffix_of(const std::string& owner) {
+    std::string suffix;
+    if (!owner.empty()) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        suffix = ".";
+        for (std::uint64_t h = xxh64::of(owner), i = 0; i != 16; ++i, h >>= 4) suffix += digits[h & 15];
+    }
+    return suffix += temporary_suffix;
+}
+
+/// Calls `f(path)` for each temporary file whose name ends with `suffix`.
+template <class F>
+void each_temporary(const std::string& folder, const rolling_options& options, std::string_view suffix, F f) {
+    file_system& files = *options.files;
+    // Partitions are folders in folders; what else lies there is looked at no deeper than they go.
+    const auto depth = options.partition.empty() ? 0 : 1 + std::count(options.partition.begin(),
+                                                                      options.partition.end(), '/');
+    const auto look = [&](const auto& self, const std::string& in, std::ptrdiff_t deeper) -> void {
+        if (!files.is_directory(in)) return;
+        for (const std::string& name : files.list(in)) {
+            const std::string path = in + "/" + name;
+            if (name.starts_with("." + options.prefix + "-") && name.ends_with(suffix)) f(path);
+            else if (deeper > 0) self(self, path, deeper - 1);
+        }
+    };
+    look(look, trimmed(folder), depth);
+}
+
+void sync_each(file_system& files, std::vector<std::string> folders) {
+    std::sort(folders.begin(), folders.end());
+    folders.erase(std::unique(folders.begin(), folders.end()), folders.end());
+    for (const std::string& folder : folders) files.sync_directory(folder);
+}
+
+/// Gives a file that is whole its name. The folder is still to be synced.
+void give_name(file_system& files, const std::string& temporary, const std::string& name) {
+    if (files.exists(name))
+        throw io_error("cannot complete \"" + name + "\": somebody else has made a file of that name. The results are "
+                           "in \"" + temporary + "\"",
+                       EEXIST);
+    files.rename(temporary, name);
 }
 
 }  // namespace
@@ -37,20 +83,38 @@ std::vector<std::string> rolling_problems(const rolling_options& options) {
 
 void report_leftovers(const std::string& folder, const rolling_options& options) {
     if (!options.on_leftover) return;
+    each_temporary(folder, options, temporary_suffix, options.on_leftover);
+}
+
+void commit_prepared(const std::string& folder, const rolling_options& options,
+                     const std::vector<std::string>& prepared, bool again) {
     file_system& files = *options.files;
-    // Partitions are folders in folders; what else lies there is looked at no deeper than they go.
-    const auto depth = options.partition.empty() ? 0 : 1 + std::count(options.partition.begin(),
-                                                                      options.partition.end(), '/');
-    const auto look = [&](const auto& self, const std::string& in, std::ptrdiff_t deeper) -> void {
-        if (!files.is_directory(in)) return;
-        for (const std::string& name : files.list(in)) {
-            const std::string path = in + "/" + name;
-            if (name.starts_with("." + options.prefix + "-") && name.ends_with(temporary_suffix))
-                options.on_leftover(path);
-            else if (deeper > 0) self(self, path, deeper - 1);
+    const std::string root = trimmed(folder) + "/";
+    std::vector<std::string> folders;
+    for (const std::string& bytes : prepared) {
+        byte_reader in(bytes);
+        for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
+            const std::string temporary = root + codec<std::string>::decode(in);
+            const std::string name = root + codec<std::string>::decode(in);
+            folders.push_back(folder_of(name));
+            if (files.exists(temporary))
+                give_name(files, temporary, name);
+            else if (!again)
+                throw io_error("cannot complete \"" + name + "\": somebody has removed \"" + temporary + "\"", ENOENT);
         }
-    };
-    look(look, trimmed(folder), depth);
+    }
+    sync_each(files, std::move(folders));
+}
+
+void remove_unprepared(const std::string& folder, const rolling_options& options, const std::string& owner) {
+    std::vector<std::string> found;
+    each_temporary(folder, options, suffix_of(owner), [&](const std::string& path) { found.push_back(path); });
+    std::vector<std::string> folders;
+    for (const std::string& path : found) {
+        options.files->remove(path);
+        folders.push_back(folder_of(path));
+    }
+    sync_each(*options.files, std::move(folders));
 }
 
 rolling_files::rolling_files(std::string folder, std::string extension, std::string header,
@@ -100,7 +164,7 @@ void rolling_files::make_room() {
         return a.second.used < b.second.used;
     });
     seal(oldest->second);
-    commit();
+    complete();
     open_.erase(oldest);
 }
 
@@ -135,7 +199,7 @@ void rolling_files::start(open_file& f) {
         const std::string name =
             options_.prefix + "-" + std::to_string(context_.subtask) + "-" + std::to_string(f.number) + extension_;
         f.name = folder + "/" + name;
-        f.temporary = folder + "/." + name + std::string(temporary_suffix);
+        f.temporary = folder + "/." + name + suffix_of(context_.owner);
         if (files.exists(f.name)) continue;
         try {
             f.to = files.open(f.temporary, open_mode::create);
@@ -173,7 +237,7 @@ void rolling_files::spill(open_file& f) {
         return;
     }
     seal(f);
-    commit();
+    complete();
 }
 
 /// Nothing more comes into the file, and all of it is on stable storage.
@@ -186,22 +250,33 @@ void rolling_files::seal(open_file& f) {
     sealed_.push_back({std::move(f.temporary), std::move(f.name)});
 }
 
-/// Gives all sealed files their names.
-void rolling_files::commit() {
-    file_system& files = *options_.files;
+/// Gives all sealed files their names, unless that is left to `commit_prepared`.
+void rolling_files::complete() {
+    if (!context_.owner.empty()) return;
     std::vector<std::string> folders;
     for (const sealed_file& f : sealed_) {
-        if (files.exists(f.name))
-            throw io_error("cannot complete \"" + f.name + "\": somebody else has made a file of that name. The "
-                               "results are in \"" + f.temporary + "\"",
-                           EEXIST);
-        files.rename(f.temporary, f.name);
+        give_name(*options_.files, f.temporary, f.name);
         folders.push_back(folder_of(f.name));
     }
     sealed_.clear();
-    std::sort(folders.begin(), folders.end());
-    folders.erase(std::unique(folders.begin(), folders.end()), folders.end());
-    for (const std::string& folder : folders) files.sync_directory(folder);
+    sync_each(*options_.files, std::move(folders));
+}
+
+std::string rolling_files::prepare() {
+    for (auto& [partition, f] : open_) seal(f);
+    std::string bytes;
+    if (sealed_.empty()) return bytes;
+    codec<std::uint64_t>::encode(sealed_.size(), bytes);
+    std::vector<std::string> folders;
+    const auto inside = [this](const std::string& path) { return path.substr(folder_.size() + 1); };
+    for (const sealed_file& f : sealed_) {
+        codec<std::string>::encode(inside(f.temporary), bytes);
+        codec<std::string>::encode(inside(f.name), bytes);
+        folders.push_back(folder_of(f.temporary));
+    }
+    sealed_.clear();
+    sync_each(*options_.files, std::move(folders));
+    return bytes;
 }
 
 void rolling_files::roll_by_age() {
@@ -210,7 +285,7 @@ void rolling_files::roll_by_age() {
     if (now < call_at_) return;
     for (auto& [partition, f] : open_)
         if (f.to && now - f.since >= options_.max_age) seal(f);
-    commit();
+    complete();
     call_when_old();
 }
 
@@ -227,12 +302,12 @@ void rolling_files::call_when_old() {
 void rolling_files::roll_by_watermark(timestamp w) {
     for (auto& [partition, f] : open_)
         if (f.to && f.where.last <= w) seal(f);
-    commit();
+    complete();
 }
 
 void rolling_files::finish() {
     for (auto& [partition, f] : open_) seal(f);
-    commit();
+    complete();
 }
 
 }  // namespace runnel::detail

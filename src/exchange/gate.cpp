@@ -1,5 +1,7 @@
 #include "runnel/exchange/gate.hpp"
 
+#include <utility>
+
 namespace runnel {
 
 void gate::add(channel& from, receiver_base& input_of_operator) {
@@ -64,8 +66,9 @@ progress gate::settle() {
     }
     if (aligning_ != 0 && barrier_complete()) {
         if (signals_->on_barrier(aligning_) == progress::blocked) return progress::blocked;
-        aligning_ = 0;
+        const checkpoint_id passed = std::exchange(aligning_, 0);
         for (input& in : inputs_) in.held_for_barrier = false;
+        if (listener_) listener_->barrier_passed(passed);
     }
     const timestamp w = inputs_.empty() ? timestamp::max() : merger_.current();
     if (w > forwarded_) {

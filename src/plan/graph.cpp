@@ -177,6 +177,23 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism, std::size_
     return problems;
 }
 
+std::vector<std::string> graph::validate_for_checkpoints() const {
+    std::vector<std::string> problems;
+    std::string unnamed;
+    for (const node& n : nodes) {
+        if (!n.named && (n.stateful || n.make_source || n.commit))
+            unnamed += fmt::format("{}'{}' ({})", unnamed.empty() ? "" : ", ", n.name, n.kind);
+        if (!n.replayable && !n.at_most_once)
+            problems.push_back(fmt::format("operator '{}' ({}): what it has read cannot be read again, so a crash would "
+                                           "lose it. Read from a log or a file, or accept it with .at_most_once().",
+                                           n.name, n.detail));
+    }
+    if (!unnamed.empty())
+        problems.push_back("saved state is found by the operator's name, but these have none of their own: " + unnamed +
+                           ". Give each one with .named(\"...\").");
+    return problems;
+}
+
 namespace {
 
 std::string how(const graph& g, const edge& e, std::size_t job_parallelism) {

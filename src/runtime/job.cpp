@@ -18,6 +18,9 @@ job::~job() = default;
 void job::wait() { core_->wait(); }
 void job::cancel() { core_->cancel(); }
 void job::drain() { core_->drain(); }
+checkpoint_id job::checkpoint() { return core_->needed_coordinator().make_checkpoint(); }
+void job::savepoint(const std::string& folder) { core_->needed_coordinator().make_savepoint(folder, false); }
+void job::stop_with_savepoint(const std::string& folder) { core_->needed_coordinator().make_savepoint(folder, true); }
 bool job::is_done() const { return core_->is_done(); }
 job_status job::status() const { return core_->status(); }
 

@@ -26,6 +26,12 @@ job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::
     if (options_.channel_capacity == 0) problems.push_back("channel_capacity is 0. Use at least 1.");
     if (options_.key_groups == 0 || options_.key_groups > 32768)
         problems.push_back("key_groups must be 1 to 32,768; the default is 128.");
+    if (!options_.checkpoints.folder.empty()) {
+        for (std::string& p : graph_.validate_for_checkpoints()) problems.push_back(std::move(p));
+        if (options_.checkpoints.files == nullptr) problems.push_back("checkpoints.files is null. Leave it as it is.");
+    } else if (options_.restart.what != restart_strategy::kind::none) {
+        problems.push_back("a restart strategy needs checkpoints to go on from. Give a folder for them, or leave it out.");
+    }
     if (!problems.empty()) throw graph_error(std::move(problems));
     graph_.settle_parallelism(options_.parallelism);
     size_channels();
@@ -42,6 +48,7 @@ job_core::~job_core() {
             // Whoever cares has asked wait() before; a destructor can only see to it that nothing runs on.
         }
     }
+    coordinator_.reset();
     own_executor_.reset();  // Joins: no thread is inside a subtask any more.
     tasks_.clear();
     links_.clear();
@@ -73,11 +80,25 @@ void job_core::size_channels() {
 }
 
 void job_core::start() {
+    if (!options_.checkpoints.folder.empty() || !options_.restore.empty()) {
+        coordinator_ = std::make_unique<checkpoint_coordinator>(*this, graph_, options_, *clock_);
+        coordinator_->recover_sinks();
+    }
     started_ = clock_->now();
     was_started_ = true;
+    run_all();
+}
+
+void job_core::run_all() {
+    std::lock_guard structure(structure_);
     build();
     std::size_t count = 0;
-    for (const task& t : tasks_) count += t.subtasks.size();
+    std::vector<std::size_t> sources;
+    for (const task& t : tasks_)
+        for (const auto& s : t.subtasks) {
+            if (s->source) sources.push_back(s->number);
+            ++count;
+        }
     {
         std::lock_guard lock(mutex_);
         live_ = count;
@@ -92,8 +113,31 @@ void job_core::start() {
             }
         }
     }
+    if (coordinator_) coordinator_->begin(count, std::move(sources));
     for (task& t : tasks_)
         for (auto& s : t.subtasks) s->start();
+}
+
+void job_core::restart() noexcept {
+    try {
+        std::lock_guard structure(structure_);
+        tasks_.clear();
+        links_.clear();
+        metrics_.clear();
+        {
+            std::lock_guard lock(mutex_);
+            if (state_ != job_state::failed) throw error("the job was cancelled");
+            state_ = job_state::running;
+            failure_ = nullptr;
+            // Under the lock: a cancel that comes now stops what is about to run.
+            stopping_.store(false, std::memory_order_relaxed);
+        }
+        coordinator_->recover_sinks();
+        run_all();
+    } catch (...) {
+        fail(std::current_exception(), "restart", 0);
+        coordinator_->all_ended();
+    }
 }
 
 void job_core::build() {
@@ -116,17 +160,18 @@ void job_core::build() {
     std::size_t subtasks = 0;
     for (const task& t : tasks_) subtasks += graph_.parallelism_of(t.nodes[0], p);
     executor_ = options_.executor;
-    if (executor_ == nullptr) {
+    if (executor_ == nullptr && !own_executor_) {
         const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
         own_executor_ =
             std::make_unique<pool_executor>(options_.threads ? options_.threads : std::min(cores, subtasks));
-        executor_ = own_executor_.get();
     }
+    if (executor_ == nullptr) executor_ = own_executor_.get();
 
+    std::size_t number = 0;
     for (task& t : tasks_)
         for (std::size_t i = 0; i < graph_.parallelism_of(t.nodes[0], p); ++i)
             t.subtasks.push_back(std::make_unique<subtask>(*this, *executor_, *clock_, graph_.nodes[t.nodes[0]].name, i,
-                                                           options_.flush_interval));
+                                                           number++, options_.flush_interval));
     for (const plan::edge& e : graph_.edges) {
         if (graph_.is_chained(e, p)) continue;
         const std::size_t from = graph_.parallelism_of(e.from, p);
@@ -153,10 +198,13 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
         if (n.make_source) {
             s.source = n.make_source();
             s.source->set_policy(n.on_failure);
+            s.source_node = id;
+            s.reads = true;
         } else {
             s.stages.push_back(n.make_stage([&s] { s.wake(); }));
             s.stages.back()->set_policy(n.on_failure);
             stage_of_node[id] = s.stages.back().get();
+            s.stage_nodes.push_back(id);
         }
     }
     for (plan::node_id id : t.nodes) wire_outputs(s, id, index, stage_of_node);
@@ -170,6 +218,7 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
             s.inputs.push_back(fmt::format("{}[{}]", graph_.nodes[l.of->from].name, l.from));
         }
         s.gate->connect(stage_of_node[head]->input(0));
+        if (coordinator_) s.gate->listen(&s);
     }
     try {
         for (plan::node_id id : t.nodes) {
@@ -181,7 +230,9 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
                                          [&s] { s.wake(); },
                                          [this](const failure_details& f) {
                                              show_bad(f.where.empty() ? f.operator_name : f.where, f.error, {});
-                                         }});
+                                         },
+                                         nullptr,
+                                         options_.checkpoints.folder.empty() ? "" : graph_.name + "/" + n.name});
             } else {
                 auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
                     report_bad(id, where, why, raw, m);
@@ -189,9 +240,27 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
                 s.source->open({n.name, index, parallelism, clock_, [&s] { s.wake(); }, bad, &m});
                 s.inputs = s.source->split_ids();
             }
+            load(s, id, index, parallelism, stage_of_node[id]);
         }
     } catch (...) {
         fail(std::current_exception(), s.name, index);
+    }
+}
+
+/// Hands an operator the state that was saved under its name, if there is any.
+void job_core::load(subtask& s, plan::node_id id, std::size_t index, std::size_t parallelism, stage* of_node) {
+    const checkpoint* from = coordinator_ ? coordinator_->restored() : nullptr;
+    if (from == nullptr) return;
+    const plan::node& n = graph_.nodes[id];
+    for (const saved_operator& o : from->operators) {
+        if (o.name != n.name) continue;
+        snapshot_reader reader(o.state, range_of(index, parallelism, options_.key_groups));
+        try {
+            if (of_node != nullptr) of_node->load(reader);
+            else s.source->load(reader);
+        } catch (...) {
+            rethrow_with_place(n.name, index, timestamp::min());
+        }
     }
 }
 
@@ -224,11 +293,11 @@ void job_core::wire_outputs(subtask& s, plan::node_id id, std::size_t index, std
 
 void job_core::wait() {
     std::unique_lock lock(mutex_);
-    while (live_ != 0) {
+    while (!over_) {
         lock.unlock();
         const bool helped = executor_->help();
         lock.lock();
-        if (!helped) done_.wait(lock, [&] { return live_ == 0; });
+        if (!helped) done_.wait(lock, [&] { return over_; });
     }
     if (failure_) std::rethrow_exception(failure_);
 }
@@ -236,20 +305,48 @@ void job_core::wait() {
 void job_core::cancel() {
     {
         std::lock_guard lock(mutex_);
-        if (state_ == job_state::running && live_ != 0) state_ = job_state::cancelled;
+        if (over_) return;
+        // One that waits for being restarted has failed; it is not started again.
+        if (state_ == job_state::running) state_ = job_state::cancelled;
+        cancelled_ = true;
     }
     stop_all();
+    if (coordinator_) coordinator_->wake();
 }
 
 void job_core::drain() {
     draining_.store(true, std::memory_order_relaxed);
+    std::lock_guard structure(structure_);
     for (task& t : tasks_)
         for (auto& s : t.subtasks) s->wake();
 }
 
 bool job_core::is_done() const {
     std::lock_guard lock(mutex_);
-    return live_ == 0;
+    return over_;
+}
+
+bool job_core::has_failed() const {
+    std::lock_guard lock(mutex_);
+    return state_ == job_state::failed;
+}
+
+bool job_core::is_cancelled() const {
+    std::lock_guard lock(mutex_);
+    return cancelled_;
+}
+
+checkpoint_coordinator& job_core::needed_coordinator() {
+    if (!coordinator_)
+        throw error("the job makes no checkpoints. Give it a folder for them: .checkpoints = {.folder = ...}");
+    return *coordinator_;
+}
+
+void job_core::wake_sources() noexcept {
+    std::lock_guard structure(structure_);
+    for (task& t : tasks_)
+        for (auto& s : t.subtasks)
+            if (s->reads) s->wake();
 }
 
 void job_core::fail(std::exception_ptr cause, const std::string& operator_name, std::size_t subtask_index) noexcept {
@@ -264,24 +361,35 @@ void job_core::fail(std::exception_ptr cause, const std::string& operator_name, 
     }
     {
         std::lock_guard lock(mutex_);
-        if (state_ != job_state::running) return stop_all();
-        state_ = job_state::failed;
-        failure_ = cause;
+        if (state_ == job_state::running) {
+            state_ = job_state::failed;
+            failure_ = cause;
+        }
     }
     stop_all();
 }
 
 void job_core::stop_all() noexcept {
     stopping_.store(true, std::memory_order_relaxed);
+    std::lock_guard structure(structure_);
     for (task& t : tasks_)
         for (auto& s : t.subtasks) s->wake();
 }
 
 void job_core::subtask_done() noexcept {
+    {
+        std::lock_guard lock(mutex_);
+        if (--live_ != 0) return;
+    }
+    if (coordinator_) coordinator_->all_ended();
+    else over();
+}
+
+void job_core::over() noexcept {
     std::lock_guard lock(mutex_);
-    if (--live_ != 0) return;
     ended_ = clock_->now();
     if (state_ == job_state::running) state_ = job_state::finished;
+    over_ = true;
     done_.notify_all();  // Under the lock: whoever waits may destroy this object right after.
 }
 
@@ -307,11 +415,12 @@ job_status job_core::status() const {
     {
         std::lock_guard lock(mutex_);
         status.state = state_;
-        if (live_ == 0) now = ended_;
+        if (over_) now = ended_;
         status.bad_records.assign(bad_records_.begin(), bad_records_.end());
     }
     status.running_for = now - started_;
     const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
+    std::lock_guard structure(structure_);
     for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
         const plan::node& n = graph_.nodes[id];
         const task& t = tasks_[task_of_node_[id]];

@@ -14,6 +14,7 @@
 #include "runnel/exchange/channel.hpp"
 #include "runnel/plan/graph.hpp"
 #include "runnel/runtime/status.hpp"
+#include "checkpoint_coordinator.hpp"
 #include "subtask.hpp"
 
 namespace runnel::detail {
@@ -37,6 +38,18 @@ public:
     bool is_draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
     void fail(std::exception_ptr cause, const std::string& operator_name, std::size_t subtask_index) noexcept;
     void subtask_done() noexcept;
+    /// Null if the job makes no checkpoints.
+    checkpoint_coordinator* coordinator() noexcept { return coordinator_.get(); }
+    checkpoint_coordinator& needed_coordinator();
+
+    // For the coordinator.
+    void wake_sources() noexcept;
+    bool has_failed() const;
+    bool is_cancelled() const;
+    /// All subtasks have ended, and nothing is left to be done.
+    void over() noexcept;
+    /// Starts all subtasks again, from what the coordinator has restored.
+    void restart() noexcept;
 
 private:
     struct task {
@@ -45,9 +58,11 @@ private:
     };
 
     void size_channels();
+    void run_all();
     void build();
     void build_subtask(std::size_t task_index, std::size_t index);
     void wire_outputs(subtask& s, plan::node_id id, std::size_t index, std::vector<stage*>& stage_of_node);
+    void load(subtask& s, plan::node_id id, std::size_t index, std::size_t parallelism, stage* of_node);
     void stop_all() noexcept;
     void report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
                     operator_metrics& metrics);
@@ -60,6 +75,10 @@ private:
     runnel::clock* clock_;
     runnel::executor* executor_ = nullptr;
 
+    std::unique_ptr<checkpoint_coordinator> coordinator_;
+
+    /// Held while the subtasks are made, which happens again when the job is restarted, or looked at from outside.
+    mutable std::recursive_mutex structure_;
     std::vector<task> tasks_;
     std::vector<std::size_t> task_of_node_;
     /// Per edge that needs them, in [producer][consumer] order, only those that exist.
@@ -81,6 +100,8 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable done_;
     std::size_t live_ = 0;
+    bool over_ = false;
+    bool cancelled_ = false;
     job_state state_ = job_state::running;
     std::exception_ptr failure_;
     std::deque<bad_record> bad_records_;

@@ -1,6 +1,7 @@
 #include "subtask.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "job_core.hpp"
 
@@ -14,9 +15,10 @@ constexpr int steps_per_run = 16;
 }  // namespace
 
 subtask::subtask(job_core& job, executor& on, runnel::clock& clock, std::string task_name, std::size_t subtask_index,
-                 duration flush_interval)
+                 std::size_t subtask_number, duration flush_interval)
     : name(std::move(task_name)),
       index(subtask_index),
+      number(subtask_number),
       job_(job),
       executor_(on),
       clock_(clock),
@@ -50,7 +52,10 @@ void subtask::run() noexcept {
     account(begin, last_ == result::blocked ? metrics.blocked : last_ == result::more ? metrics.busy : metrics.idle);
     result r = result::finished;
     try {
-        if (!job_.is_stopping()) r = work();
+        if (!job_.is_stopping()) {
+            r = work();
+            if (r == result::finished && !stopped_ && job_.coordinator()) job_.coordinator()->finished(number, saved());
+        }
         // A stage may be waiting for time rather than for room.
         if (r == result::blocked) call_at(std::min(resumes_at(), next_tick() > begin ? next_tick() : timestamp::max()));
     } catch (...) {
@@ -80,6 +85,7 @@ void subtask::run() noexcept {
 }
 
 subtask::result subtask::work() {
+    if (sending_ != 0 && send_barrier() == progress::blocked) return result::blocked;
     if (job_.is_draining() && !draining_) {
         draining_ = true;
         if (source) source->drain();
@@ -92,7 +98,40 @@ subtask::result subtask::work() {
         last_flush_ = now;
     }
     if (!ticking_.empty() && tick(now) == progress::blocked) return result::blocked;
+    if (source && job_.coordinator() && job_.coordinator()->asked() > asked_) {
+        if (source->settle() == progress::blocked) return result::blocked;
+        asked_ = job_.coordinator()->asked();
+        // One that has come to its end counts as having sent it.
+        if (source->watermark() != timestamp::max()) sending_ = asked_;
+        if (sending_ != 0 && send_barrier() == progress::blocked) return result::blocked;
+    }
+    if (stopped_) return result::finished;
     return source ? from_source() : from_gate();
+}
+
+progress subtask::send_barrier() {
+    if (source->barrier(sending_) == progress::blocked) return progress::blocked;
+    barrier_passed(std::exchange(sending_, 0));
+    return progress::done;
+}
+
+void subtask::barrier_passed(checkpoint_id id) {
+    checkpoint_coordinator& coordinator = *job_.coordinator();
+    stopped_ = coordinator.stops_at(id);
+    coordinator.passed(number, id, saved());
+}
+
+/// The state of all operators: nothing behind the barrier, or behind the end, has come to them.
+subtask_state subtask::saved() const {
+    subtask_state state;
+    const auto add = [&](plan::node_id node, const auto& from) {
+        saved_stage& s = state.emplace_back(node);
+        snapshot_writer writer(s.snapshot, &s.deferred);
+        from.save(writer);
+    };
+    if (source) add(source_node, *source);
+    for (std::size_t i = 0; i < stages.size(); ++i) add(stage_nodes[i], *stages[i]);
+    return state;
 }
 
 progress subtask::tick(timestamp now) {
@@ -140,7 +179,9 @@ subtask::result subtask::from_source() {
 
 subtask::result subtask::from_gate() {
     for (int i = 0; i < steps_per_run; ++i) {
-        switch (gate->step()) {
+        const gate::state what = gate->step();
+        if (stopped_) return result::finished;
+        switch (what) {
             case gate::state::progressed: break;
             case gate::state::blocked: return result::blocked;
             case gate::state::finished: return result::finished;

@@ -8,6 +8,7 @@
 #include "runnel/core/clock.hpp"
 #include "runnel/core/metrics.hpp"
 #include "runnel/core/wakeable.hpp"
+#include "checkpoint_coordinator.hpp"
 #include "runnel/exchange/gate.hpp"
 #include "runnel/operators/stage.hpp"
 #include "runnel/runtime/executor.hpp"
@@ -31,9 +32,9 @@ struct subtask_metrics {
 /// executor's thread back when there is nothing to do or no room.
 ///
 /// Thread safety: `wake` safe; `run` is called by the executor; the rest before the start.
-class subtask final : public runnable, public wakeable {
+class subtask final : public runnable, public wakeable, public barrier_listener {
 public:
-    subtask(job_core& job, executor& on, runnel::clock& clock, std::string name, std::size_t index,
+    subtask(job_core& job, executor& on, runnel::clock& clock, std::string name, std::size_t index, std::size_t number,
             duration flush_interval);
     ~subtask();
 
@@ -41,11 +42,15 @@ public:
     void start();
     void wake() noexcept override;
     void run() noexcept override;
+    void barrier_passed(checkpoint_id id) override;
 
     // What it is made of, filled in while the job is built.
     std::unique_ptr<source_stage_base> source;
     std::unique_ptr<runnel::gate> gate;
+    bool reads = false;  ///< It has a source.
+    plan::node_id source_node = 0;
     std::vector<std::unique_ptr<stage>> stages;
+    std::vector<plan::node_id> stage_nodes;
     std::vector<std::unique_ptr<receiver_base>> links;  ///< Senders, tees.
     receiver_base* head = nullptr;
 
@@ -54,11 +59,14 @@ public:
     std::vector<std::string> inputs;
     const std::string name;
     const std::size_t index;
+    const std::size_t number;  ///< Among all subtasks of the job.
 
 private:
     enum class result { more, waiting, blocked, finished };
 
     result work();
+    progress send_barrier();
+    subtask_state saved() const;
     progress tick(timestamp now);
     timestamp next_tick() const;
     timestamp resumes_at() const;
@@ -83,6 +91,9 @@ private:
     bool in_tick_ = false;           ///< A round of telling them is under way, to be ended before anything else.
     std::size_t tick_step_ = 0;      ///< How many of them have been told in it.
     bool draining_ = false;
+    checkpoint_id asked_ = 0;    ///< The newest barrier that this source knows of.
+    checkpoint_id sending_ = 0;  ///< The one that is on its way through the operators; 0: none.
+    bool stopped_ = false;       ///< A barrier has passed that ends the job.
     clock::call_id pending_call_ = 0;
     timestamp pending_at_ = timestamp::max();
 };

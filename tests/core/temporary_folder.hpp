@@ -13,7 +13,8 @@ namespace test {
 /// A fresh folder that goes, with all that is in it, when this object does.
 class temporary_folder {
 public:
-    temporary_folder() : path_((std::filesystem::temp_directory_path() / "runnel_test_XXXXXX").string()) {
+    explicit temporary_folder(const std::filesystem::path& in = std::filesystem::temp_directory_path())
+        : path_((in / "runnel_test_XXXXXX").string()) {
         if (!::mkdtemp(path_.data())) throw std::runtime_error("cannot make a temporary folder");
     }
     temporary_folder(const temporary_folder&) = delete;

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace runnel {
@@ -37,6 +39,11 @@ struct operator_snapshot {
     friend bool operator==(const operator_snapshot&, const operator_snapshot&) = default;
 };
 
+class snapshot_writer;
+
+/// A part of a snapshot that is written later. It owns all that it reads.
+using deferred_save = std::function<void(snapshot_writer&)>;
+
 /// Takes the state of one subtask. Thread safety: unsafe.
 class snapshot_writer {
     template <class Map>
@@ -47,14 +54,25 @@ class snapshot_writer {
     }
 
 public:
-    explicit snapshot_writer(operator_snapshot& into) : into_(into) {}
+    /// `deferred`: where parts that are written later go, by another `snapshot_writer` for the same snapshot, on
+    /// whatever thread; null: they are written at once.
+    explicit snapshot_writer(operator_snapshot& into, std::vector<deferred_save>* deferred = nullptr)
+        : into_(into), deferred_(deferred) {}
     /// The bytes of keyed state `name` in group `g`; append to them. Valid until the next call.
     std::string& keyed(std::string_view name, key_group g) { return slot(into_.keyed, name)[g]; }
     /// A new entry of local state `name`; append to it. Valid until the next call.
     std::string& local(std::string_view name) { return slot(into_.local, name).emplace_back(); }
+    /// Has `f(snapshot_writer&)` called, once, when the operator may have gone on: a copy of state, which takes less
+    /// time than encoding it, keeps the operator's pause short.
+    template <class F>
+    void later(F f) {
+        if (deferred_) deferred_->emplace_back(std::move(f));
+        else f(*this);
+    }
 
 private:
     operator_snapshot& into_;
+    std::vector<deferred_save>* deferred_;
 };
 
 /// Hands a subtask its part of a snapshot. Thread safety: unsafe.

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "runnel/codec/binary.hpp"
 #include "runnel/connect/line_formats.hpp"
 #include "runnel/core/file_system.hpp"
 #include "runnel/sink/sink.hpp"
@@ -31,8 +35,9 @@ namespace detail {
 class line_file {
 public:
     /// `again`: this job has written to the file before, so lines are added, and a part of a line that a failure has
-    /// left at the end is cut off.
-    line_file(const std::string& path, const lines_file_options& options, bool again);
+    /// left at the end is cut off; with `length`, all that lies behind so many bytes.
+    line_file(const std::string& path, const lines_file_options& options, bool again,
+              std::optional<std::uint64_t> length = {});
     bool is_new() const noexcept { return new_; }
     /// Where whole lines are appended, followed by `written`.
     std::string& text() noexcept { return text_; }
@@ -41,7 +46,9 @@ public:
         if (text_.size() >= enough) flush();
     }
     void flush();
-    /// All is in the file, and the file on stable storage.
+    /// All is on stable storage; how long the file is.
+    std::uint64_t sync();
+    /// The same, and no more comes.
     void finish();
 
 private:
@@ -50,6 +57,7 @@ private:
     file_system* files_;
     std::unique_ptr<file> file_;
     bool new_ = true;
+    std::uint64_t size_ = 0;
     std::string text_;
 };
 
@@ -61,17 +69,29 @@ public:
         : path_(std::move(path)), format_(std::move(format)), options_(options) {}
 
     std::string name() const override { return std::string(Format::name) + "_lines_to " + path_; }
+    bool is_transactional() const override { return true; }
+    void recover(checkpoint_id id, const std::string&, const std::vector<std::string>& prepared) override {
+        length_.reset();
+        if (id != 0) opened_ = true;
+        // The last one counts, of several that came together.
+        for (const std::string& bytes : prepared) {
+            byte_reader in(bytes);
+            length_ = std::max(length_.value_or(0), codec<std::uint64_t>::decode(in));
+        }
+    }
     std::unique_ptr<sink_writer<T>> open(const sink_context&) override {
-        auto opened = std::make_unique<writer>(path_, format_, options_, opened_);
+        auto opened = std::make_unique<writer>(path_, format_, options_, opened_, length_);
         opened_ = true;
+        length_.reset();
         return opened;
     }
 
 private:
     class writer final : public sink_writer<T> {
     public:
-        writer(const std::string& path, const Format& format, const lines_file_options& options, bool again)
-            : file_(path, options, again), format_(format) {
+        writer(const std::string& path, const Format& format, const lines_file_options& options, bool again,
+               std::optional<std::uint64_t> length)
+            : file_(path, options, again, length), format_(format) {
             if (file_.is_new()) format_.template begin<T>(file_.text());
         }
         progress write(batch<T>& records) override {
@@ -93,6 +113,11 @@ private:
             file_.finish();
             return progress::done;
         }
+        std::string prepare() override {
+            std::string bytes;
+            codec<std::uint64_t>::encode(file_.sync(), bytes);
+            return bytes;
+        }
 
     private:
         line_file file_;
@@ -103,6 +128,7 @@ private:
     Format format_;
     lines_file_options options_;
     bool opened_ = false;
+    std::optional<std::uint64_t> length_;  ///< Of the file at the checkpoint that the job goes on from.
 };
 
 }  // namespace detail
@@ -126,8 +152,10 @@ private:
 
 // Of these three sinks: each record is one line, ended by "\n". Lines are in the file when the input has run empty, or
 // after 64 KB; when the job has ended without error, all are on stable storage. A crash or full disk can leave a part
-// of the lines written last: then the last one has no line break at its end, which tells that it is not whole. Output
-// is at least once: a job that restarts from a checkpoint adds the lines since then again.
+// of the lines written last: then the last one has no line break at its end, which tells that it is not whole.
+// In a job with checkpoints, the file holds each result exactly once: when the job goes on from a checkpoint, the file is
+// cut back to what it was then, whatever `existing` says. Who reads it meanwhile may see lines that such a cut takes
+// back; `json_files` and the like show only what is final.
 
 /// Writes each record as a line of JSON (`append_json`) to a file.
 /// Errors: `io_error` with the file's name and the system's reason.

@@ -44,11 +44,16 @@ namespace detail {
 
 std::vector<std::string> rolling_problems(const rolling_options& options);
 void report_leftovers(const std::string& folder, const rolling_options& options);
+/// Gives the files that writers have prepared their names. `again`: those that are gone have got theirs before.
+void commit_prepared(const std::string& folder, const rolling_options& options,
+                     const std::vector<std::string>& prepared, bool again);
+/// Removes the temporary files of `owner`.
+void remove_unprepared(const std::string& folder, const rolling_options& options, const std::string& owner);
 
 /// The files that one subtask writes, by partition.
 ///
 /// A file's way: open under a temporary name; sealed, when all of it is on stable storage; committed, when it has its
-/// name. Sealed files are what a checkpoint would hold.
+/// name. In a job with checkpoints, `prepare` gives the sealed ones away, to be committed elsewhere.
 /// Thread safety: unsafe.
 class rolling_files {
 public:
@@ -72,6 +77,8 @@ public:
     void roll_by_watermark(timestamp w);
     /// Completes all files.
     void finish();
+    /// Seals all files, and gives away what `commit_prepared` needs of those sealed since the last call.
+    std::string prepare();
 
 private:
     struct open_file {
@@ -97,7 +104,7 @@ private:
     void spill(open_file& f);
     void write(open_file& f);
     void seal(open_file& f);
-    void commit();
+    void complete();
     void call_when_old();
 
     const std::string folder_;
@@ -123,6 +130,14 @@ public:
     std::string name() const override { return std::string(Format::name) + "_files " + folder_; }
     std::size_t max_parallelism() const override { return std::numeric_limits<std::size_t>::max(); }
     std::vector<std::string> problems() const override { return rolling_problems(options_); }
+    bool is_transactional() const override { return true; }
+    void commit(checkpoint_id, const std::string&, const std::vector<std::string>& prepared) override {
+        commit_prepared(folder_, options_, prepared, false);
+    }
+    void recover(checkpoint_id, const std::string& owner, const std::vector<std::string>& prepared) override {
+        commit_prepared(folder_, options_, prepared, true);
+        remove_unprepared(folder_, options_, owner);
+    }
     std::unique_ptr<sink_writer<T>> open(const sink_context& context) override {
         if (!std::exchange(opened_, true)) report_leftovers(folder_, options_);
         return std::make_unique<writer>(folder_, format_, options_, context);
@@ -153,6 +168,7 @@ private:
             files_.finish();
             return progress::done;
         }
+        std::string prepare() override { return files_.prepare(); }
 
     private:
         static std::string header(const Format& format) {
@@ -193,8 +209,11 @@ private:
 // Of these three sinks: each record is one line, ended by "\n", in a file of a folder, which is made if it is missing.
 // A file "part-0-7.jsonl" (subtask 0, number 7) is written as ".part-0-7.jsonl.tmp", and gets its name once it is
 // complete and on stable storage; who lists the folder sees whole files only. No file is ever written over or removed.
-// A job that fails, is cancelled or crashes leaves temporary files, whose last line may be cut; later runs leave them
-// alone. Output is at least once: a job that restarts from a checkpoint writes the records since then again.
+// In a job with checkpoints, output is exactly once: files get their names when the checkpoint that they belong to is
+// complete, each checkpoint ends those that are being written, and what was written after the checkpoint that a job goes
+// on from is removed. A folder and prefix then belong to one sink of one job.
+// In a job without, one that fails, is cancelled or crashes leaves temporary files, whose last line may be cut; later
+// runs leave them alone.
 // Completing a file waits for the disk on the job's thread.
 // Order: within a partition, the lines of a subtask are in the order of its input, by number of the file.
 // Errors: `io_error` with the name of file or folder and the system's reason.

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 
+#include "runnel/core/checkpoint_options.hpp"
 #include "runnel/core/timestamp.hpp"
 
 namespace runnel {
@@ -32,6 +34,15 @@ struct job_options {
     runnel::executor* executor = nullptr;
     /// Where processing time comes from; null: the machine's clock. Must outlive the job.
     runnel::clock* clock = nullptr;
+    /// Off unless a folder is given. All operators with state must have names then, since it is found by them.
+    checkpoint_options checkpoints = {};
+    /// The folder of a savepoint to begin from. A checkpoint in the job's own folder that has come of the same
+    /// savepoint is newer, and wins; any other is an error.
+    std::string restore = {};
+    /// Leaves out saved state whose operator is not in the graph any more, instead of refusing it.
+    bool allow_dropped_state = false;
+    /// What a job with checkpoints does when it fails.
+    restart_strategy restart = no_restart();
 };
 
 }  // namespace runnel

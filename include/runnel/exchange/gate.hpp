@@ -10,6 +10,15 @@
 
 namespace runnel {
 
+/// Learns that a barrier has passed all operators of a subtask, before anything behind it does.
+class barrier_listener {
+public:
+    virtual void barrier_passed(checkpoint_id id) = 0;
+
+protected:
+    ~barrier_listener() = default;
+};
+
 /// The consuming end of an exchange: takes from its channels in turn, combines watermarks, aligns barriers.
 ///
 /// Thread safety: unsafe; the consuming subtask owns it.
@@ -26,6 +35,8 @@ public:
     void add(channel& from, receiver_base& input);
     /// Where the signals go: the first input of the first operator. Before the first step.
     void connect(receiver_base& signals) { signals_ = &signals; }
+    /// Who is told of barriers; none: null. Before the first step.
+    void listen(barrier_listener* to) { listener_ = to; }
     /// Starts at the watermark saved in a snapshot. Before the first step.
     void restore(timestamp watermark);
 
@@ -57,6 +68,7 @@ private:
     std::vector<input> inputs_;
     watermark_merger merger_{0};
     receiver_base* signals_ = nullptr;
+    barrier_listener* listener_ = nullptr;
     std::size_t next_ = 0;
     /// The envelope in hand and where it came from.
     envelope current_;

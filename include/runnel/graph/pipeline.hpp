@@ -58,6 +58,12 @@ public:
         return *this;
     }
 
+    /// Accepts that a crash loses what was read from a source that cannot read it again, in a job with checkpoints.
+    source_stream at_most_once() const {
+        node().at_most_once = true;
+        return *this;
+    }
+
     /// Reads in `n` subtasks, at most as many as there are splits, whatever the job's parallelism.
     source_stream with_parallelism(std::size_t n) const {
         node().parallelism = n;
@@ -139,6 +145,7 @@ private:
         n.kind = "source";
         n.detail = from->name();
         n.problems = from->problems();
+        n.replayable = from->is_replayable();
         n.outputs.push_back(&plan::record_type_of<T>());
         n.split_count = [from] { return from->splits().size(); };
         n.make_source = [from] {

@@ -359,6 +359,14 @@ protected:
         n.is_sink = true;
         n.max_parallelism = to->max_parallelism();
         n.problems = to->problems();
+        if (to->is_transactional()) {
+            n.commit = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
+                to->commit(id, owner, prepared);
+            };
+            n.recover = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
+                to->recover(id, owner, prepared);
+            };
+        }
         n.make_stage = [to](std::function<void()> wake) -> std::unique_ptr<stage> {
             return std::make_unique<sink_stage<T>>(to, std::move(wake));
         };

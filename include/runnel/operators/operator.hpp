@@ -35,6 +35,8 @@ struct operator_context {
     /// out or come again: so a `process` that throws at the record at the cursor has done those before it, none behind
     /// it, and undone what it did with that one. Failures of timers and windows the operator hands over itself.
     recovery* failures = nullptr;
+    /// Names this operator of this job, the same in every run, apart from others; empty: the job makes no checkpoints.
+    std::string owner = {};
 
     bool keeps_failed() const noexcept { return failures != nullptr && !failures->gives_up(); }
 };

@@ -79,6 +79,13 @@ struct node {
     failure_policy on_failure;
     /// False if it cannot leave out a record that fails.
     bool can_leave_out = true;
+    /// For sources: false if what was read cannot be read again; true if the user accepts that a crash loses it.
+    bool replayable = true;
+    bool at_most_once = false;
+    /// For transactional sinks; see `sink::commit` and `sink::recover`.
+    using commit_function = std::function<void(checkpoint_id, const std::string&, const std::vector<std::string>&)>;
+    commit_function commit = {};
+    commit_function recover = {};
 };
 
 /// Records of one output that go to one input.
@@ -110,6 +117,8 @@ struct graph {
     bool is_chained(const edge& e, std::size_t job_parallelism) const;
     /// All problems, in words; empty if the graph can run.
     std::vector<std::string> validate(std::size_t job_parallelism, std::size_t key_groups = 128) const;
+    /// What keeps the graph from being saved and restored, in words.
+    std::vector<std::string> validate_for_checkpoints() const;
     /// One line per operator: what it is, what feeds it and how.
     std::string describe(std::size_t job_parallelism = 1) const;
     /// The same for programs: one JSON object, {"pipeline", "parallelism", "operators": [{"id", "name", "kind",

@@ -34,6 +34,15 @@ public:
     void cancel();
     /// Ends the sources where they are: what has been read is processed, all windows are closed. Returns at once.
     void drain();
+    /// Makes a checkpoint now, and returns its number when it is durable and its output visible. Throws `error` if it
+    /// fails, the job makes none, or ends before. Not to be called from inside the job.
+    checkpoint_id checkpoint();
+    /// Writes a savepoint into `folder`, which must not exist or be empty: all that a job needs to begin from there, by
+    /// `job_options::restore`. It is the user's: no job removes it. Its results become visible with the next
+    /// checkpoint of this job. Throws as `checkpoint` does.
+    void savepoint(const std::string& folder);
+    /// The same, and the job ends there: nothing more is read, windows stay open, output is made visible.
+    void stop_with_savepoint(const std::string& folder);
     bool is_done() const;
     /// Cost: a few loads per subtask; takes no lock that the data path takes.
     job_status status() const;

@@ -20,6 +20,9 @@ struct sink_context {
     /// until the writer is destroyed.
     std::function<void()> wake = {};
     runnel::clock* clock = nullptr;
+    /// Names this sink of this job, the same in every run, apart from others. Empty: the job makes no checkpoints, and
+    /// results are made visible as they come; else a transactional sink leaves that to `sink::commit`.
+    std::string owner = {};
 };
 
 /// Takes the results of one subtask. Thread safety: unsafe; one subtask at a time uses it.
@@ -36,6 +39,10 @@ public:
     virtual void on_watermark(timestamp) {}
     /// End of the input: after `done` all output is complete and safe. Not called when the job fails.
     virtual progress finish() { return flush(); }
+    /// Comes with each checkpoint, after a `flush` that is done, and after `finish`. Puts what has been written since
+    /// the last call where no crash can lose it; a transactional sink keeps it out of sight and returns, as bytes of its
+    /// own format, all that `sink::commit` needs to make it visible (empty: there is nothing).
+    virtual std::string prepare() { return {}; }
 };
 
 /// A place where results go. Derive, and hand the object to `stream::to`.
@@ -51,6 +58,26 @@ public:
     /// Most subtasks that may write at once; 1 keeps all output in one order.
     virtual std::size_t max_parallelism() const { return 1; }
     virtual std::vector<std::string> problems() const { return {}; }
+
+    // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is part
+    // of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results lie
+    // in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
+    // *Write-ahead*: what is prepared are the results themselves, and `commit` stores them together with the
+    // checkpoint's number in one transaction of the target, or nothing if the number is there already.
+
+    /// True if results become visible by `commit` alone when the job makes checkpoints.
+    virtual bool is_transactional() const { return false; }
+    /// Checkpoint `id` is complete: makes visible what its writers had prepared; all of it, or it throws. Comes again
+    /// after a crash, so it must do no harm to what is visible already. `id` rises from call to call.
+    /// Thread safety: one call at a time; writers may be writing.
+    virtual void commit(checkpoint_id /*id*/, const std::string& /*owner*/,
+                        const std::vector<std::string>& /*prepared*/) {}
+    /// Before the writers are opened, whenever a job with checkpoints begins or goes on. `prepared` is what the
+    /// checkpoint holds that it goes on from (`id` 0: there is none): it is made visible, as by `commit`. What was
+    /// written after that checkpoint comes again, and is to be withdrawn.
+    virtual void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
+        if (id != 0) commit(id, owner, prepared);
+    }
 };
 
 }  // namespace runnel

@@ -27,11 +27,15 @@ public:
         context_ = context;
         recovery_.open({context.name, context.subtask, context.clock, context.metrics, context.report});
         guarded(timestamp::min(), [&] {
-            writer_ = to_->open({context.subtask, context.parallelism, wake_, context.clock});
+            writer_ = to_->open({context.subtask, context.parallelism, wake_, context.clock, context.owner});
             return progress::done;
         });
     }
-    void save(snapshot_writer&) const override {}
+    // Local state "prepared": what the writer has prepared, if there is something. The sink itself is given it when the
+    // checkpoint is complete, or restored.
+    void save(snapshot_writer& to) const override {
+        if (!prepared_.empty()) to.local("prepared") = prepared_;
+    }
     void load(snapshot_reader&) override {}
 
 private:
@@ -45,7 +49,7 @@ private:
     progress on_watermark(timestamp w) override {
         if (!told_) {
             const progress p = guarded(w, [&] {
-                if (w == timestamp::max()) return writer_->finish();
+                if (w == timestamp::max()) return finish();
                 writer_->on_watermark(w);
                 return progress::done;
             });
@@ -62,11 +66,31 @@ private:
         return to_dead_letters([&](dead_letter_port& d) { return d.forward_activity(a); });
     }
     progress on_barrier(checkpoint_id id) override {
+        if (!told_) {
+            const progress p = guarded(timestamp::min(), [&] {
+                if (writer_->flush() == progress::blocked) return progress::blocked;
+                prepared_ = writer_->prepare();
+                return progress::done;
+            });
+            if (p == progress::blocked) return p;
+            told_ = true;
+        }
+        const progress p = forward_barrier(id);
+        if (p == progress::done) told_ = false;
+        return p;
+    }
+    progress forward_barrier(checkpoint_id id) {
         return to_dead_letters([&](dead_letter_port& d) { return d.forward_barrier(id); });
     }
     progress flush() override {
         if (guarded(timestamp::min(), [&] { return writer_->flush(); }) == progress::blocked) return progress::blocked;
         return to_dead_letters([&](dead_letter_port& d) { return d.flush(); });
+    }
+
+    progress finish() {
+        const progress p = writer_->finish();
+        if (p == progress::done && !context_.owner.empty()) prepared_ = writer_->prepare();
+        return p;
     }
 
     /// Has the records written, and those that fail tried again or left out, as the policy says.
@@ -119,8 +143,10 @@ private:
     operator_context context_;
     recovery recovery_;
     std::unique_ptr<sink_writer<T>> writer_;
-    /// The writer knows of the watermark that is on its way.
+    /// The writer knows of the watermark or barrier that is on its way.
     bool told_ = false;
+    /// What it has prepared for the checkpoint at hand.
+    std::string prepared_;
 };
 
 }  // namespace runnel

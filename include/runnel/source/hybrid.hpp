@@ -74,6 +74,7 @@ public:
         for (std::string& p : live_->problems()) found.push_back(std::move(p));
         return found;
     }
+    bool is_replayable() const override { return history_->is_replayable() && live_->is_replayable(); }
     /// First those of the live source, so that a subtask has heard that they wait before it reads its first record.
     std::vector<std::string> splits() override {
         std::vector<std::string> ids;

@@ -80,6 +80,7 @@ public:
         if (options_.capacity == 0) return {"inlet: the capacity is 0; at least 1 is needed"};
         return {};
     }
+    bool is_replayable() const override { return false; }
     std::vector<std::string> splits() override { return {"0"}; }
     std::unique_ptr<split_reader<T>> open(const std::string&, const std::string* position,
                                           const reader_context& context) override {

@@ -50,6 +50,7 @@ public:
         for (std::string& p : detail::rate_limit_problems(rate_)) found.push_back(std::move(p));
         return found;
     }
+    bool is_replayable() const override { return inner_->is_replayable(); }
     std::vector<std::string> splits() override { return inner_->splits(); }
     std::unique_ptr<split_reader<T>> open(const std::string& id, const std::string* position,
                                           const reader_context& context) override {

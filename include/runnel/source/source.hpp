@@ -79,6 +79,8 @@ public:
                                                   const reader_context& context) = 0;
     /// Problems of configuration, for `validate()`: one text each.
     virtual std::vector<std::string> problems() const { return {}; }
+    /// False if what was read can't be read again from a position: after a crash it is lost.
+    virtual bool is_replayable() const { return true; }
 };
 
 namespace detail {

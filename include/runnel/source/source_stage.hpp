@@ -57,6 +57,8 @@ public:
     virtual progress flush() = 0;
     /// Repeats what was blocked: after `done` no call to the operators is under way.
     virtual progress settle() = 0;
+    /// Sends what has been read, then barrier `id`. `save` then gives the state that goes with it.
+    virtual progress barrier(checkpoint_id id) = 0;
     /// Reads no further: the next steps send what is there and end the stream.
     virtual void drain() = 0;
     /// After a `flush` that is done: what has been read has been sent.
@@ -105,7 +107,9 @@ public:
         for (std::size_t i = 0; i < splits_.size(); ++i) {
             split& s = splits_[i];
             if (merger_.is_finished(i)) continue;
-            guarded([&] { s.reader = from_->open(s.id, s.restored ? &s.position : nullptr, reader_context_); });
+            // What cannot be read again begins with what comes now: the user has accepted that.
+            const bool goes_on = s.restored && from_->is_replayable();
+            guarded([&] { s.reader = from_->open(s.id, goes_on ? &s.position : nullptr, reader_context_); });
             if constexpr (Timing::enabled)
                 if (timing_.aligned_in) s.aligned = timing_.aligned_in->join(s.value, timing_.max_drift, context_.wake);
         }
@@ -140,6 +144,12 @@ public:
                                    : progress::blocked);
     }
     progress settle() override { return noting_blocked(complete()); }
+    progress barrier(checkpoint_id id) override {
+        const bool sent = complete() == progress::done && send_all() == progress::done;
+        return noting_blocked(sent ? to_both([&] { return next_->on_barrier(id); },
+                                             [&](dead_letter_port& d) { return d.forward_barrier(id); })
+                                   : progress::blocked);
+    }
     void drain() override { draining_ = true; }
 
     // Local state "splits": per split its id, whether it has finished, its watermark, the reader's position.
@@ -147,7 +157,7 @@ public:
         for (std::size_t i = 0; i < splits_.size(); ++i) {
             std::string& bytes = to.local("splits");
             codec<std::string>::encode(splits_[i].id, bytes);
-            codec<bool>::encode(merger_.is_finished(i), bytes);
+            codec<bool>::encode(merger_.is_finished(i) || done_, bytes);
             codec<std::int64_t>::encode(splits_[i].value.ns(), bytes);
             const bool started = splits_[i].reader != nullptr;
             codec<bool>::encode(started || splits_[i].restored, bytes);

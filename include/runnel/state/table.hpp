@@ -57,9 +57,15 @@ public:
     table(const table& other)
         requires std::is_copy_constructible_v<K> && std::is_copy_constructible_v<V>
         : table(other.hash_) {
-        reserve(other.size_);
-        for (std::size_t s = other.next(0); s != other.slots(); s = other.next(s + 1))
-            insert_new(other.hash(other.key_at(s)), [&](void* at) { ::new (at) entry(other.find_.entries_[s]); });
+        if (other.empty()) return;
+        // Slot by slot, without looking for places: as fast as memory goes.
+        allocate(other.groups());
+        for (std::size_t s = other.next(0); s != other.slots(); s = other.next(s + 1)) {
+            ::new (static_cast<void*>(find_.entries_ + s)) entry(other.find_.entries_[s]);
+            find_.tags_[s] = other.find_.tags_[s];
+            ++size_;
+        }
+        for (std::size_t g = 0; g != slots(); g += detail::group_slots) passed(g) = other.find_.passed(g);
     }
     table(table&& other) noexcept : hash_(other.hash_) { swap(other); }
     table& operator=(table other) noexcept {
@@ -253,6 +259,16 @@ private:
         return groups;
     }
 
+    /// Memory for `groups` groups; there is none yet.
+    void allocate(std::size_t groups) {
+        void* memory = detail::allocate_table_memory(bytes_for(groups), alignment);
+        std::memset(memory, 0, entries_at(groups));
+        find_.tags_ = static_cast<std::uint8_t*>(memory);
+        find_.entries_ = reinterpret_cast<entry*>(static_cast<char*>(memory) + entries_at(groups));
+        find_.mask_ = (groups - 1) * detail::group_slots;
+        limit_ = limit_for(groups);
+    }
+
     void grow() { rehash(groups() != 0 ? 2 * groups() : first_groups_); }
 
     /// Moves all keys into memory of `groups` groups. They are taken in slot order and the low bits of the hash choose
@@ -264,12 +280,7 @@ private:
             for (std::size_t s = next(0); s != slots(); s = next(s + 1)) hashes.push_back(hash(key_at(s)));
         }
         table grown(hash_);
-        void* memory = detail::allocate_table_memory(bytes_for(groups), alignment);
-        std::memset(memory, 0, entries_at(groups));
-        grown.find_.tags_ = static_cast<std::uint8_t*>(memory);
-        grown.find_.entries_ = reinterpret_cast<entry*>(static_cast<char*>(memory) + entries_at(groups));
-        grown.find_.mask_ = (groups - 1) * detail::group_slots;
-        grown.limit_ = limit_for(groups);
+        grown.allocate(groups);
         try {
             std::size_t i = 0;
             for (std::size_t s = next(0); s != slots(); s = next(s + 1)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -132,16 +133,25 @@ public:
     }
 
     void save(snapshot_writer& to) const {
-        detail::keyed_entries entries(context_.key_groups);
-        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i)
-            slices_[i].keys.for_each([&](const K& key, const accumulator& a) {
-                std::string& bytes = entries.next(key);
-                codec<timestamp>::encode(slices_[i].span.first, bytes);
-                codec<K>::encode(key, bytes);
-                detail::encode_accumulator(a, bytes);
-            });
-        entries.write(to, "slices", context_.mine, watermark_, restored_);
         to.local("windows") = windows_text_;
+        // Shared, since a function must be copyable to be stored.
+        auto slices = std::make_shared<std::vector<std::pair<timestamp, table<K, accumulator>>>>();
+        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i)
+            slices->emplace_back(slices_[i].span.first, slices_[i].keys);
+        to.later([slices, groups = context_.key_groups, mine = context_.mine, watermark = watermark_,
+                  restored = restored_](snapshot_writer& into) {
+            detail::keyed_entries entries(groups);
+            for (auto& [first, keys] : *slices) {
+                keys.for_each([&entries, first = first](const K& key, const accumulator& a) {
+                    std::string& bytes = entries.next(key);
+                    codec<timestamp>::encode(first, bytes);
+                    codec<K>::encode(key, bytes);
+                    detail::encode_accumulator(a, bytes);
+                });
+                keys.release();
+            }
+            entries.write(into, "slices", mine, watermark, restored);
+        });
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);

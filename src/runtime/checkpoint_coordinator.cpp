@@ -1,0 +1,470 @@
+#include "checkpoint_coordinator.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "job_core.hpp"
+#include "runnel/core/error.hpp"
+#include "runnel/runtime/pool_executor.hpp"
+
+namespace runnel::detail {
+
+namespace {
+
+constexpr const char* prepared_name = "prepared";
+constexpr const char* began_from_name = "began from";
+
+std::string name_of(const checkpoint& savepoint) {
+    return fmt::format("{}/{}/{}", savepoint.job, savepoint.id, savepoint.taken.ns());
+}
+
+/// Encodes what has been left for later.
+void write_deferred(subtask_state& state) {
+    for (saved_stage& s : state) {
+        snapshot_writer to(s.snapshot);
+        for (deferred_save& f : std::exchange(s.deferred, {})) f(to);
+    }
+}
+
+bool is_empty(const operator_snapshot& s) { return s.keyed.empty() && s.local.empty(); }
+
+}  // namespace
+
+checkpoint_coordinator::checkpoint_coordinator(job_core& job, const plan::graph& graph, const job_options& options,
+                                               runnel::clock& clock)
+    : job_(job), graph_(graph), options_(options), clock_(clock) {
+    if (!options_.checkpoints.folder.empty()) store_.emplace(*options_.checkpoints.files, options_.checkpoints.folder);
+    restore();
+    executor_ = options_.checkpoints.executor;
+    if (executor_ == nullptr) {
+        own_executor_ = std::make_unique<pool_executor>(1);
+        executor_ = own_executor_.get();
+    }
+}
+
+checkpoint_coordinator::~checkpoint_coordinator() {
+    if (call_ != 0) clock_.cancel(call_);
+    own_executor_.reset();
+}
+
+/// Finds the newest checkpoint: that in the job's own folder, else the savepoint that is to be begun from.
+void checkpoint_coordinator::restore() {
+    restored_.reset();
+    if (store_)
+        if (const std::optional<checkpoint_id> newest = store_->newest()) {
+            restored_ = store_->read(*newest);
+            last_ = std::max(last_, *newest);
+            if (restored_->job != graph_.name)
+                throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give each job a "
+                                        "folder of its own.",
+                                        options_.checkpoints.folder, restored_->job, graph_.name));
+            const auto from = restored_->extra.find(began_from_name);
+            began_from_ = from == restored_->extra.end() ? "" : from->second;
+        }
+    if (!options_.restore.empty()) {
+        checkpoint savepoint = read_savepoint(*options_.checkpoints.files, options_.restore);
+        if (restored_ && began_from_ != name_of(savepoint))
+            throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints that have not come of the savepoint \"{}\". Leave "
+                                    "out restore to go on from the newest of them, or give an empty folder.",
+                                    options_.checkpoints.folder, options_.restore));
+        if (!restored_) {
+            began_from_ = name_of(savepoint);
+            restored_ = std::move(savepoint);
+            last_ = std::max(last_, restored_->id);
+        }
+    }
+    if (restored_) check_restored();
+}
+
+void checkpoint_coordinator::check_restored() const {
+    if (restored_->key_groups != options_.key_groups)
+        throw checkpoint_error(fmt::format("the state was saved with {} key groups, and the job has {}. Their number is fixed for "
+                                "the life of the state: set key_groups to {}.",
+                                restored_->key_groups, options_.key_groups, restored_->key_groups));
+    if (options_.allow_dropped_state) return;
+    std::string dropped;
+    for (const saved_operator& o : restored_->operators) {
+        const auto is_it = [&](const plan::node& n) { return n.name == o.name; };
+        if (!is_empty(o.state) && std::none_of(graph_.nodes.begin(), graph_.nodes.end(), is_it))
+            dropped += fmt::format("{}'{}' ({})", dropped.empty() ? "" : ", ", o.name, o.kind);
+    }
+    if (!dropped.empty())
+        throw checkpoint_error("there is saved state of operators that the graph does not have: " + dropped +
+                    ". Give them their names back, or set allow_dropped_state to lose that state.");
+}
+
+std::string checkpoint_coordinator::owner(plan::node_id id) const { return graph_.name + "/" + graph_.nodes[id].name; }
+
+void checkpoint_coordinator::recover_sinks() {
+    for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
+        const plan::node& n = graph_.nodes[id];
+        if (!n.recover) continue;
+        std::vector<std::string> prepared;
+        if (restored_)
+            for (const saved_operator& o : restored_->operators)
+                if (o.name == n.name)
+                    if (auto at = o.state.local.find(prepared_name); at != o.state.local.end()) prepared = at->second;
+        try {
+            n.recover(restored_ ? restored_->id : 0, owner(id), prepared);
+        } catch (...) {
+            rethrow_with_place(n.name, 0, timestamp::min());
+        }
+    }
+}
+
+void checkpoint_coordinator::begin(std::size_t subtasks, std::vector<std::size_t> sources) {
+    std::lock_guard lock(mutex_);
+    subtasks_ = subtasks;
+    sources_ = std::move(sources);
+    begun_ = clock_.now();
+    // What a restored job holds in encoded form is not needed any more.
+    restored_.reset();
+    if (store_ && options_.checkpoints.interval > duration::zero()) next_at_ = begun_ + options_.checkpoints.interval;
+    call_at(next_at_);
+}
+
+void checkpoint_coordinator::wake() noexcept {
+    if (state_.notify()) executor_->submit(*this);
+}
+
+void checkpoint_coordinator::run() noexcept {
+    state_.begin_run();
+    bool is_over = false;
+    try {
+        is_over = step();
+    } catch (...) {
+        job_.fail(std::current_exception(), "checkpoints", 0);
+        state_.requeue();
+        executor_->submit(*this);
+        return;
+    }
+    if (is_over) return job_.over();  // The state stays "running": nothing submits this again. May destroy the job.
+    if (state_.end_run()) executor_->submit(*this);
+}
+
+/// Does what is to be done; true if the job is over.
+bool checkpoint_coordinator::step() {
+    std::unique_lock lock(mutex_);
+    if (all_ended_) {
+        lock.unlock();
+        return end();
+    }
+    if (job_.is_stopping()) {
+        give_up("the job has failed, or was cancelled");
+        return false;
+    }
+    const timestamp now = clock_.now();
+    if (pending_ && saved_by_all()) {
+        lock.unlock();
+        complete();
+        lock.lock();
+    } else if (pending_ && now - pending_->begun >= options_.checkpoints.timeout && any_source_left()) {
+        failed("it has taken longer than the timeout");
+    }
+    if (!pending_ && (!requests_.empty() || now >= next_at_) && any_source_left()) trigger();
+    call_at(pending_ ? pending_->begun + options_.checkpoints.timeout : next_at_);
+    return false;
+}
+
+/// Barriers come from sources; when all have ended, their subtasks' last states make a checkpoint in the end.
+bool checkpoint_coordinator::any_source_left() const {
+    return std::any_of(sources_.begin(), sources_.end(), [this](std::size_t s) { return !ended_.contains(s); });
+}
+
+bool checkpoint_coordinator::saved_by_all() const {
+    std::size_t missing = subtasks_ - pending_->states.size();
+    for (const auto& [subtask, state] : ended_) missing -= pending_->states.contains(subtask) ? 0 : 1;
+    return missing == 0;
+}
+
+void checkpoint_coordinator::trigger() {
+    pending_.emplace();
+    pending_->id = ++last_;
+    pending_->begun = clock_.now();
+    if (!requests_.empty()) {
+        pending_->on_request = requests_.front();
+        requests_.pop_front();
+        if (pending_->on_request->stop) stop_at_.store(pending_->id, std::memory_order_relaxed);
+    }
+    asked_.store(pending_->id, std::memory_order_relaxed);
+    job_.wake_sources();
+}
+
+void checkpoint_coordinator::passed(std::size_t subtask, checkpoint_id id, subtask_state state) {
+    std::lock_guard lock(mutex_);
+    if (pending_ && pending_->id == id) {
+        pending_->states[subtask] = std::move(state);
+        if (saved_by_all()) wake();
+        return;
+    }
+    carry(state);  // It has been given up.
+}
+
+/// What the sinks have prepared for a checkpoint that fails becomes part of the next.
+void checkpoint_coordinator::carry(subtask_state& state) {
+    for (auto& [node, saved, deferred] : state)
+        if (auto at = saved.local.find(prepared_name); at != saved.local.end() && graph_.nodes[node].commit)
+            for (std::string& p : at->second) carried_[node].push_back(std::move(p));
+}
+
+void checkpoint_coordinator::finished(std::size_t subtask, subtask_state state) {
+    write_deferred(state);
+    std::lock_guard lock(mutex_);
+    ended_[subtask] = std::move(state);
+    if (pending_ && saved_by_all()) wake();
+}
+
+void checkpoint_coordinator::all_ended() {
+    {
+        std::lock_guard lock(mutex_);
+        all_ended_ = true;
+    }
+    wake();
+}
+
+/// What the subtasks have saved, in one. Takes the sinks' prepared results into `prepared`, too.
+checkpoint checkpoint_coordinator::assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared) {
+    checkpoint c;
+    c.id = id;
+    c.job = graph_.name;
+    c.key_groups = options_.key_groups;
+    c.taken = clock_.now();
+    c.is_savepoint = is_savepoint;
+    if (!began_from_.empty()) c.extra[began_from_name] = began_from_;
+    std::vector<operator_snapshot> merged(graph_.nodes.size());
+    if (pending_)
+        for (auto& [subtask, state] : pending_->states)
+            for (auto& [node, saved, deferred] : state) merged[node].add(std::move(saved));
+    for (auto& [subtask, state] : ended_)
+        if (!pending_ || !pending_->states.contains(subtask))
+            for (auto& [node, saved, deferred] : state) {
+                merged[node].add(operator_snapshot(saved));
+                // Prepared once, so part of one checkpoint; carried on if that fails.
+                if (graph_.nodes[node].commit) saved.local.erase(prepared_name);
+            }
+    for (auto& [node, results] : carried_)
+        for (std::string& r : results) merged[node].local[prepared_name].push_back(std::move(r));
+    carried_.clear();
+    for (plan::node_id node = 0; node < graph_.nodes.size(); ++node) {
+        if (is_empty(merged[node])) continue;
+        if (graph_.nodes[node].commit)
+            if (auto at = merged[node].local.find(prepared_name); at != merged[node].local.end())
+                prepared[node] = at->second;
+        c.operators.push_back({graph_.nodes[node].name, graph_.nodes[node].kind,
+                               graph_.parallelism_of(node, options_.parallelism), std::move(merged[node])});
+    }
+    return c;
+}
+
+/// All subtasks have saved: writes it, and has the sinks commit. Without the lock.
+void checkpoint_coordinator::complete() {
+    prepared_results prepared;
+    std::shared_ptr<request> on_request;
+    checkpoint c;
+    timestamp begun;
+    // All have saved, so these change no more.
+    for (auto& [subtask, state] : pending_->states) write_deferred(state);
+    {
+        std::lock_guard lock(mutex_);
+        on_request = pending_->on_request;
+        begun = pending_->begun;
+        c = assemble(pending_->id, on_request && !on_request->savepoint.empty(), prepared);
+    }
+    std::exception_ptr failure;
+    std::string why;
+    try {
+        write(c, on_request.get());
+    } catch (const std::exception& e) {
+        failure = std::current_exception();
+        why = e.what();
+    }
+    if (failure) {
+        std::lock_guard lock(mutex_);
+        carried_ = std::move(prepared);
+        return failed(why);
+    }
+    // A savepoint is the user's: a crash goes back to the checkpoint before it, so its results can't be shown yet.
+    if (on_request && !on_request->savepoint.empty() && !on_request->stop) {
+        std::lock_guard lock(mutex_);
+        carried_ = std::move(prepared);
+    } else {
+        commit(c.id, prepared);
+        if (store_) store_->prune(std::max<std::size_t>(1, options_.checkpoints.keep));
+    }
+    std::lock_guard lock(mutex_);
+    pending_.reset();
+    failures_ = 0;
+    if (store_ && options_.checkpoints.interval > duration::zero())
+        next_at_ = std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause);
+    if (on_request) answer(on_request, c.id, nullptr);
+}
+
+void checkpoint_coordinator::write(const checkpoint& c, const request* on_request) {
+    if (on_request && !on_request->savepoint.empty())
+        write_savepoint(*options_.checkpoints.files, on_request->savepoint, c);
+    // What the job stops at is what its folder goes on from, too: the results are about to be shown.
+    if (store_ && (!on_request || on_request->savepoint.empty() || on_request->stop)) store_->write(c);
+}
+
+void checkpoint_coordinator::commit(checkpoint_id id, const prepared_results& prepared) {
+    for (const auto& [node, results] : prepared) {
+        try {
+            graph_.nodes[node].commit(id, owner(node), results);
+        } catch (...) {
+            rethrow_with_place(graph_.nodes[node].name, 0, timestamp::min());
+        }
+    }
+}
+
+/// Gives the pending checkpoint up, if there is one. With the lock.
+void checkpoint_coordinator::give_up(const std::string& why) {
+    if (!pending_) return;
+    if (const auto on_request = std::move(pending_->on_request)) answer(on_request, 0, std::make_exception_ptr(checkpoint_error(why)));
+    for (auto& [subtask, state] : pending_->states) carry(state);
+    pending_.reset();
+}
+
+/// The pending checkpoint has failed. With the lock. Throws if that is one failure too many.
+void checkpoint_coordinator::failed(const std::string& why) {
+    const std::string what = fmt::format("checkpoint {} failed: {}", pending_->id, why);
+    const bool stopping = stop_at_.load(std::memory_order_relaxed) == pending_->id;
+    give_up(what);
+    next_at_ = clock_.now() + std::max(options_.checkpoints.interval, options_.checkpoints.min_pause);
+    // Subtasks have ended at its barrier.
+    if (stopping || ++failures_ > options_.checkpoints.tolerated_failures) throw checkpoint_error(what);
+}
+
+/// No subtask runs any more: makes the last checkpoint, or starts the job again; true if it is over.
+bool checkpoint_coordinator::end() {
+    const bool stopped = stop_at_.load(std::memory_order_relaxed) != 0;
+    if (!job_.is_stopping() && pending_ && (stopped || pending_->on_request)) complete();
+    if (!job_.is_stopping() && !stopped && store_) make_last();
+    std::unique_lock lock(mutex_);
+    give_up("the job has ended before the checkpoint was complete");
+    if (job_.has_failed()) {
+        const timestamp now = clock_.now();
+        if (job_.is_cancelled() || (restart_at_ == timestamp::max() && !restarts(now))) {
+            refuse_all("the job has failed");
+            return over_ = true;
+        }
+        if (now < restart_at_) {
+            call_at(restart_at_);
+            return false;
+        }
+        restart_at_ = timestamp::max();
+        restore();
+        all_ended_ = false;
+        ended_.clear();
+        carried_.clear();
+        asked_.store(0, std::memory_order_relaxed);
+        stop_at_.store(0, std::memory_order_relaxed);
+        lock.unlock();
+        job_.restart();
+        return false;
+    }
+    refuse_all("the job has ended");
+    return over_ = true;
+}
+
+/// Whether the job shall be started again; `restart_at_` is when.
+bool checkpoint_coordinator::restarts(timestamp now) {
+    const restart_strategy& s = options_.restart;
+    using kind = restart_strategy::kind;
+    switch (s.what) {
+        case kind::none: return false;
+        case kind::fixed_delay:
+            if (++restarts_ > s.restarts) return false;
+            restart_at_ = now + s.delay;
+            return true;
+        case kind::exponential_delay: {
+            if (now - begun_ >= s.window) restarts_ = 0;
+            duration delay = s.delay;
+            for (std::size_t i = 0; i < restarts_ && delay < s.max_delay; ++i) delay *= 2;
+            ++restarts_;
+            restart_at_ = now + std::min(delay, s.max_delay);
+            return true;
+        }
+        case kind::failure_rate:
+            failed_at_.push_back(now);
+            while (now - failed_at_.front() > s.window) failed_at_.pop_front();
+            if (failed_at_.size() > s.restarts) return false;
+            restart_at_ = now + s.delay;
+            return true;
+    }
+    return false;
+}
+
+/// The input has ended: what was prepared at the end is committed by a checkpoint of its own.
+void checkpoint_coordinator::make_last() {
+    prepared_results prepared;
+    checkpoint c;
+    {
+        std::lock_guard lock(mutex_);
+        // One that is under way becomes part of this one.
+        if (auto on_request = pending_ ? std::move(pending_->on_request) : nullptr)
+            requests_.push_front(std::move(on_request));
+        give_up("");
+        c = assemble(++last_, false, prepared);
+    }
+    write(c, nullptr);
+    commit(c.id, prepared);
+    store_->prune(std::max<std::size_t>(1, options_.checkpoints.keep));
+    std::lock_guard lock(mutex_);
+    for (const auto& r : std::exchange(requests_, {})) {
+        if (r->savepoint.empty()) answer(r, c.id, nullptr);
+        else requests_.push_back(r);
+    }
+}
+
+void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoint_id id, std::exception_ptr failure) {
+    r->id = id;
+    r->failure = std::move(failure);
+    r->done = true;
+    answered_.notify_all();
+}
+
+void checkpoint_coordinator::refuse_all(const char* why) {
+    for (const auto& r : requests_)
+        answer(r, 0, std::make_exception_ptr(checkpoint_error(fmt::format("there is no {}: {}.",
+                                                               r->savepoint.empty() ? "checkpoint" : "savepoint", why))));
+    requests_.clear();
+}
+
+void checkpoint_coordinator::ask(std::shared_ptr<request> r) {
+    {
+        std::lock_guard lock(mutex_);
+        if (over_) throw checkpoint_error("there is no checkpoint of a job that has ended.");
+        requests_.push_back(r);
+    }
+    wake();
+    std::unique_lock lock(mutex_);
+    while (!r->done) {
+        lock.unlock();
+        const bool helped = executor_->help();
+        lock.lock();
+        if (!helped) answered_.wait(lock, [&] { return r->done; });
+    }
+    if (r->failure) std::rethrow_exception(r->failure);
+}
+
+checkpoint_id checkpoint_coordinator::make_checkpoint() {
+    if (!store_) throw checkpoint_error("the job makes no checkpoints. Give it a folder for them: .checkpoints = {.folder = ...}");
+    auto r = std::make_shared<request>();
+    ask(r);
+    return r->id;
+}
+
+void checkpoint_coordinator::make_savepoint(const std::string& folder, bool stop) {
+    auto r = std::make_shared<request>();
+    r->savepoint = folder;
+    r->stop = stop;
+    ask(std::move(r));
+}
+
+void checkpoint_coordinator::call_at(timestamp t) {
+    if (call_ != 0) clock_.cancel(call_);
+    call_ = t == timestamp::max() ? 0 : clock_.call_at(t, [this] { wake(); });
+}
+
+}  // namespace runnel::detail
