@@ -7,6 +7,7 @@ namespace runnel::testing {
 
 std::optional<call_failure> failing_file_system::next(const char* operation, const std::string& path) {
     const std::lock_guard guard(mutex_);
+    if (!failing_.only.empty() && failing_.only != operation) return {};
     ++calls_;
     if (failing_.first == 0 || calls_ < failing_.first) return {};
     if (calls_ > failing_.first && !failing_.from_then_on) return {};
@@ -96,7 +97,7 @@ std::string failing_file_system::first_failure() const {
 
 void failing_file_system::restart(failing_calls failing) {
     const std::lock_guard guard(mutex_);
-    failing_ = failing;
+    failing_ = std::move(failing);
     calls_ = failures_ = 0;
     first_failure_.clear();
 }

@@ -83,6 +83,14 @@ TEST_CASE("calls fail once, or from then on") {
     CHECK(fs.failures() == 2);
 }
 
+TEST_CASE("calls of one name are counted and fail alone") {
+    memory_file_system real;
+    failing_file_system fs(real, {.first = 1, .from_then_on = true, .only = "sync folder"});
+    CHECK_THROWS_WITH_AS(use(fs), "cannot sync folder \"/d\": Input/output error", io_error);
+    CHECK(fs.calls() == 1);
+    CHECK(real.get("/d/old") == "four");
+}
+
 TEST_CASE("a file whose sync failed stays poisoned") {
     memory_file_system real;
     failing_file_system fs(real);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runnel/core/file_system.hpp"
@@ -30,6 +31,8 @@ struct failing_calls {
     int code = EIO;
     /// All calls from then on fail, instead of one.
     bool from_then_on = false;
+    /// Counts, and fails, only calls of this name, such as "sync" or "sync folder"; empty: all.
+    std::string only = "";
 };
 
 /// Another file system, some of whose calls fail. All calls are counted, those of its files too.
@@ -40,7 +43,8 @@ struct failing_calls {
 class failing_file_system final : public file_system {
 public:
     /// Calls go to `real`, which must outlive this object.
-    explicit failing_file_system(file_system& real, failing_calls failing = {}) : real_(real), failing_(failing) {}
+    explicit failing_file_system(file_system& real, failing_calls failing = {})
+        : real_(real), failing_(std::move(failing)) {}
 
     /// Calls made so far.
     std::size_t calls() const;
