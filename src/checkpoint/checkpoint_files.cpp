@@ -276,48 +276,68 @@ void remove_leftovers(file_system& files, const std::string& folder) {
     for (const std::uint64_t number : unneeded) files.remove(folder + "/" + data_name(number));
 }
 
-}  // namespace runnel::detail
+namespace {
 
-namespace runnel {
-
-checkpoint read_checkpoint(file_system& files, const std::string& folder, checkpoint_id id) {
-    if (!files.exists(folder + "/" + detail::manifest_name(id))) {
+manifest find_manifest(file_system& files, const std::string& folder, checkpoint_id id) {
+    if (!files.exists(folder + "/" + manifest_name(id))) {
         std::string there;
         if (files.exists(folder))
-            for (const checkpoint_id other : detail::look_into(files, folder).manifests)
+            for (const checkpoint_id other : look_into(files, folder).manifests)
                 there += (there.empty() ? "" : ", ") + std::to_string(other);
         throw checkpoint_error("there is no checkpoint " + std::to_string(id) + " in \"" + folder + "\", but " +
                                (there.empty() ? "none at all" : there) + ". Name one that is there");
     }
-    detail::manifest m = detail::read_manifest(files, folder, id);
-    checkpoint c;
-    c.id = m.id;
-    c.job = std::move(m.job);
-    c.key_groups = m.key_groups;
-    c.taken = m.taken;
-    c.is_savepoint = m.is_savepoint;
-    c.extra = std::move(m.extra);
-    c.operators.reserve(m.operators.size());
-    std::vector<std::vector<detail::wanted_chunk>> wanted(m.files.size());
+    return read_manifest(files, folder, id);
+}
+
+/// Reads all chunks of a manifest and verifies them, each into the string that `place(operator's index, state, chunk)`
+/// gives.
+template <class F>
+void read_chunks(file_system& files, const std::string& folder, const manifest& m, F place) {
+    std::vector<std::vector<wanted_chunk>> wanted(m.files.size());
+    for (std::size_t i = 0; i < m.operators.size(); ++i)
+        for (const auto& s : m.operators[i].states)
+            for (const auto& chunk : s.chunks) {
+                std::string& into = place(i, s, chunk);
+                if (chunk.length != 0) wanted[chunk.file].push_back({&chunk, &into, &m.operators[i], &s});
+            }
+    for (std::size_t i = 0; i < m.files.size(); ++i)
+        read_data(files, folder + "/" + data_name(m.files[i].number), m.files[i], wanted[i]);
+}
+
+}  // namespace
+
+}  // namespace runnel::detail
+
+namespace runnel {
+
+using namespace detail;
+
+checkpoint read_checkpoint(file_system& files, const std::string& folder, checkpoint_id id) {
+    const manifest m = find_manifest(files, folder, id);
+    checkpoint c{m.id, m.job, m.key_groups, m.taken, m.is_savepoint, {}, m.extra};
     for (const auto& from : m.operators) {
         saved_operator& o = c.operators.emplace_back();
         o.name = from.name;
         o.kind = from.kind;
         o.parallelism = static_cast<std::size_t>(from.parallelism);
         for (const auto& s : from.states) {
-            auto* groups = s.keyed ? &o.state.keyed[s.name] : nullptr;
-            auto* entries = s.keyed ? nullptr : &o.state.local[s.name];
-            if (entries) entries->resize(s.chunks.size());
-            for (const auto& chunk : s.chunks) {
-                std::string& into =
-                    groups ? (*groups)[static_cast<key_group>(chunk.number)] : (*entries)[chunk.number];
-                if (chunk.length != 0) wanted[chunk.file].push_back({&chunk, &into, &from, &s});
-            }
+            if (s.keyed) o.state.keyed[s.name];
+            else o.state.local[s.name].resize(s.chunks.size());
         }
     }
-    for (std::size_t i = 0; i < m.files.size(); ++i)
-        detail::read_data(files, folder + "/" + detail::data_name(m.files[i].number), m.files[i], wanted[i]);
+    read_chunks(files, folder, m, [&](std::size_t i, const manifest::state& s, const manifest::chunk& chunk) -> auto& {
+        operator_snapshot& state = c.operators[i].state;
+        return s.keyed ? state.keyed[s.name][static_cast<key_group>(chunk.number)] : state.local[s.name][chunk.number];
+    });
     return c;
+}
+
+checkpoint_info verify_checkpoint(file_system& files, const std::string& folder, checkpoint_id id) {
+    const manifest m = find_manifest(files, folder, id);
+    std::string one;
+    read_chunks(files, folder, m, [&](auto&&...) -> auto& { return one; });
+    return m.info();
 }
 
 }  // namespace runnel

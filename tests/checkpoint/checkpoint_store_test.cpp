@@ -136,6 +136,7 @@ TEST_CASE("the list tells what each checkpoint holds, and how much of it is new"
     CHECK(list[1].operators[0].states[1].keyed);
     CHECK(list[1].operators[0].states[1].parts == 4);
     CHECK(list[1].operators[0].states[1].bytes == 400);
+    CHECK(verify_checkpoint(fs, "/a", 5).bytes == 416);
 }
 
 TEST_CASE("a key group that has not changed is not written again") {
@@ -219,8 +220,6 @@ TEST_CASE("files of which little is still of use are left behind, so that disk u
         most = std::max(most, bytes);
     }
     CHECK(store.read(500).operators == c.operators);
-    MESSAGE("at most " << most << " bytes on disk for " << state << " of state; "
-                       << (fs.bytes_written() - before) / 500 << " written per checkpoint");
     CHECK(most < 2 * state + 10'000);
     CHECK(fs.bytes_written() - before < 500 * 20'000);
 }
@@ -341,6 +340,7 @@ TEST_CASE("every byte of a manifest or data file that is flipped, and every cut,
             fs.put(name, bad);
             const std::string text = failure([&] { store.read(1); });
             CHECK(text.find("\"" + name + "\"") != std::string::npos);
+            CHECK(failure([&] { verify_checkpoint(fs, "/a", 1); }) == text);
         };
         for (std::size_t i = 0; i < good.size(); ++i) {
             CAPTURE(i);

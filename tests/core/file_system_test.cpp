@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <random>
 
+#include "runnel/testing/failing_file_system.hpp"
+#include "runnel/testing/memory_file_system.hpp"
+
 #include "tests/core/temporary_folder.hpp"
 
 using namespace runnel;
@@ -249,4 +252,38 @@ TEST_CASE("owner_only follows no symbolic link, whatever it leads to") {
         }
     CHECK(folder.read("real") == "abc");
     CHECK_FALSE(fs.exists(folder / "none"));
+}
+
+TEST_CASE("folders made to last survive a power failure, also if a program that was killed had begun") {
+    using namespace runnel::testing;
+    for (const std::string path : {"/a/b/c", "a/b/c", "/a/b/c/", "a"}) {
+        memory_file_system whole;
+        make_durable_directories(whole, path);
+        CHECK(whole.crash_image(whole.operations(), survivors::none)->is_directory(path));
+        const std::size_t operations = whole.operations();
+        for (std::size_t n = 1; n <= operations; ++n) {
+            memory_file_system fs;
+            failing_file_system killed(fs, {.first = n, .from_then_on = true});
+            try {
+                make_durable_directories(killed, path);
+            } catch (const io_error&) {
+            }
+            make_durable_directories(fs, path);
+            CHECK(fs.crash_image(fs.operations(), survivors::none)->is_directory(path));
+        }
+    }
+}
+
+TEST_CASE("folders made to last: a folder that may not be looked into is no failure, a file in the way is") {
+    using namespace runnel::testing;
+    memory_file_system fs;
+    failing_file_system forbidden(fs, {.first = 1, .code = EACCES, .from_then_on = true, .only = "sync folder"});
+    make_durable_directories(forbidden, "/a/b");
+    CHECK(fs.is_directory("/a/b"));
+    failing_file_system broken(fs, {.first = 1, .only = "sync folder"});
+    io_failure([&] { make_durable_directories(broken, "/a/b"); }, EIO);
+    fs.put("/a/f", "");
+    io_failure([&] { make_durable_directories(fs, "/a/f"); }, ENOTDIR);
+    io_failure([&] { make_durable_directories(fs, "/a/f/g"); }, ENOTDIR);
+    io_failure([&] { make_durable_directories(fs, ""); }, ENOENT);
 }

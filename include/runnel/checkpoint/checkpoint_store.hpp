@@ -32,6 +32,8 @@ std::optional<checkpoint_id> newest_checkpoint(file_system& files, const std::st
 /// Complexity: O(bytes of its state); memory is asked for only as far as the files are that long.
 /// Errors: `checkpoint_error` if it is missing, damaged, foreign or of a newer format; `io_error`.
 checkpoint read_checkpoint(file_system& files, const std::string& folder, checkpoint_id id);
+/// Verifies a checkpoint as `read_checkpoint` does, in the memory of its largest key group; returns what it holds.
+checkpoint_info verify_checkpoint(file_system& files, const std::string& folder, checkpoint_id id);
 
 /// The checkpoints of one job, in a folder of their own.
 ///
