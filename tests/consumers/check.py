@@ -78,6 +78,10 @@ class Consumers:
         run(self.compiler, "-std=c++20", HERE / f"{program}.cpp", "-o", folder / "consumer", *flags)
         self.check_output(folder, program)
 
+    def tool(self):
+        if not run(self.prefix / "bin" / "runnel", "version").startswith("runnel "):
+            raise Failure("bin/runnel does not tell its version")
+
     def headers_stay_private(self):
         for program in ("core", "json"):
             seen = run(self.compiler, "-std=c++20", "-M", "-I", self.prefix / "include", HERE / f"{program}.cpp").split()
@@ -111,6 +115,7 @@ def main():
         "add_subdirectory, shared libraries": all_ways.add_subdirectory,
         "pkg-config": lambda: all_ways.pkg_config("core", "runnel"),
         "pkg-config of a component": lambda: all_ways.pkg_config("json", "runnel-connect"),
+        "the command-line tool": all_ways.tool,
         "private headers are not seen": all_ways.headers_stay_private,
         "private libraries are not needed": all_ways.libraries_stay_private,
     }
