@@ -49,7 +49,10 @@ void checkpoint_store::write(const checkpoint& c) {
         throw checkpoint_error("cannot write checkpoint " + std::to_string(c.id) + " to \"" + folder_ +
                                "\": there is a checkpoint " + std::to_string(*last) +
                                " already. Number the next one higher");
-    last_ = std::make_unique<manifest>(write_files(files_, folder_, c, c.is_savepoint, last_.get()));
+    // Nothing may fail once it is there.
+    auto written = std::make_unique<manifest>();
+    *written = write_files(files_, folder_, c, c.is_savepoint, last_.get());
+    last_ = std::move(written);
 }
 
 void checkpoint_store::prune(std::size_t keep) {
