@@ -1,0 +1,42 @@
+#include "batch_cursor.hpp"
+
+#include <algorithm>
+
+#include "runnel/core/crc32c.hpp"
+
+namespace runnel::detail {
+
+batch_cursor::found batch_cursor::next() {
+    position_ = next_;
+    body_ = {};
+    if (position_ >= limit_) return found::end;
+    if (limit_ - position_ < batch_header_size) return found::bad;
+    const std::string_view head = fetch(position_, batch_header_size);
+    if (head.size() < batch_header_size || !header_.decode(head.data(), salt_)) return found::bad;
+    if (header_.body_size > limit_ - position_ - batch_header_size) return found::bad;
+    next_ = position_ + header_.size();
+    return found::batch;
+}
+
+bool batch_cursor::read_body() {
+    const std::size_t size = batch_header_size + header_.body_size;
+    const std::string_view all = fetch(position_, size);
+    if (all.size() < size) return false;
+    body_ = all.substr(batch_header_size);
+    return crc32c(body_) == header_.body_crc;
+}
+
+std::string_view batch_cursor::fetch(std::uint64_t position, std::size_t n) {
+    if (position < buffer_at_ || position + n > buffer_at_ + buffer_size_) {
+        const auto size = static_cast<std::size_t>(
+            std::min<std::uint64_t>(std::max(n, window_), limit_ - std::min(limit_, position)));
+        if (buffer_.size() < size) buffer_.resize(size);
+        buffer_size_ = 0;
+        buffer_at_ = position;
+        buffer_size_ = file_.read(position, buffer_.data(), size);
+    }
+    const auto at = static_cast<std::size_t>(position - buffer_at_);
+    return std::string_view(buffer_.data(), buffer_size_).substr(at, n);
+}
+
+}  // namespace runnel::detail
