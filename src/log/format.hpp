@@ -51,6 +51,7 @@ struct batch_header {
     std::uint64_t end() const noexcept { return base + span; }
     std::uint64_t size() const noexcept { return batch_header_size + body_size; }
     bool is_control() const noexcept { return kind >= batch_kind::begin; }
+    bool decides() const noexcept { return kind >= batch_kind::commit; }
 
     /// Writes `batch_header_size` bytes.
     void encode(char* into, std::uint32_t salt) const noexcept;

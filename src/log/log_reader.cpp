@@ -87,7 +87,7 @@ private:
                     restart();
                     continue;
                 }
-            } else {
+            } else if (h.decides()) {
                 outcomes_.erase(h.transaction);
             }
             position_ = std::max(position_, h.end());
@@ -106,7 +106,7 @@ private:
         }
         while (ahead_->next()) {
             const batch_header& a = ahead_->header();
-            if (a.kind != batch_kind::commit && a.kind != batch_kind::abort) continue;
+            if (!a.decides()) continue;
             const outcome how = a.kind == batch_kind::commit ? outcome::committed : outcome::aborted;
             outcomes_[a.transaction] = how;
             if (a.transaction == h.transaction) return how;

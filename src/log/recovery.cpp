@@ -189,7 +189,7 @@ std::map<std::uint64_t, transaction_state> find_undecided(const std::shared_ptr<
     while (walk.next()) {
         const batch_header& h = walk.header();
         if (!h.is_control()) continue;
-        if (h.kind == batch_kind::commit || h.kind == batch_kind::abort) {
+        if (h.decides()) {
             open.erase(h.transaction);
             continue;
         }

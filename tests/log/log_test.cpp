@@ -11,6 +11,7 @@
 
 #include "runnel/log/log_error.hpp"
 #include "runnel/testing/manual_clock.hpp"
+#include "runnel/testing/memory_file_system.hpp"
 #include "tests/connect/failing_files.hpp"
 #include "tests/log/log_kit.hpp"
 #include "tests/support/random.hpp"
@@ -53,11 +54,11 @@ TEST_CASE("what is appended is read back: key, value, headers, time, and nothing
 }
 
 TEST_CASE("offsets, segments and places: a reader begins at any offset, time or the end, over many segments") {
-    const test::temporary_folder folder;
     tests::random_numbers random(11);
     for (int round = 0; round < 20; ++round) {
         CAPTURE(round);
-        log_folder log(folder / std::to_string(round));
+        testing::memory_file_system disk;
+        log_folder log("/log", {.files = &disk});
         const log_topic topic = log.topic("t", {.partitions = 2});
         std::vector<test::kept_record> wanted;
         const std::size_t segment = 200 + random.below(3000);
@@ -73,7 +74,7 @@ TEST_CASE("offsets, segments and places: a reader begins at any offset, time or 
                 if (random.chance(10)) out.flush();
             }
         }
-        log_folder elsewhere(folder / std::to_string(round));
+        log_folder elsewhere("/log", {.files = &disk});
         for (const log_topic& t : {topic, elsewhere.topic("t")}) {
             CHECK(read_all(t, 1) == wanted);
             CHECK(t.end_offset(1) == wanted.size());

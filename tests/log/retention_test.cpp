@@ -1,10 +1,11 @@
 #include <doctest/doctest.h>
 
-#include <filesystem>
+#include <algorithm>
 #include <map>
 
 #include "runnel/log/log_error.hpp"
 #include "runnel/testing/manual_clock.hpp"
+#include "runnel/testing/memory_file_system.hpp"
 #include "tests/log/log_kit.hpp"
 #include "tests/support/random.hpp"
 
@@ -17,11 +18,9 @@ namespace {
 
 using strings = std::vector<std::string>;
 
-std::size_t segments_in(const test::temporary_folder& folder) {
-    std::size_t n = 0;
-    for (const auto& e : std::filesystem::directory_iterator(folder / "log/t/0"))
-        if (e.path().extension() == ".log") ++n;
-    return n;
+std::ptrdiff_t segments_in(const testing::memory_file_system& disk) {
+    const strings paths = disk.files();
+    return std::count_if(paths.begin(), paths.end(), [](const std::string& path) { return path.ends_with(".log"); });
 }
 
 void append_all(log_writer& out, int from, int to) {
@@ -33,14 +32,14 @@ void append_all(log_writer& out, int from, int to) {
 }
 
 TEST_CASE("the oldest segments go when the others hold enough bytes, and only whole ones") {
-    const test::temporary_folder folder;
-    const log_topic topic = log_folder(folder / "log").topic("t", {});
+    testing::memory_file_system disk;
+    const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
     log_writer out = topic.writer(0, {.segment_bytes = 1000, .retain_bytes = 3000});
     log_reader slow = topic.reader(0);
     append_all(out, 0, 5);
     CHECK(slow.next()->offset == 0);
     append_all(out, 5, 200);
-    CHECK(segments_in(folder) <= 5);
+    CHECK(segments_in(disk) <= 5);
     const std::uint64_t first = topic.first_offset(0);
     CHECK(first > 100);
     const auto left = read_all(topic);
@@ -61,26 +60,26 @@ TEST_CASE("the oldest segments go when the others hold enough bytes, and only wh
 }
 
 TEST_CASE("segments go when they have been complete for long enough, by the clock") {
-    const test::temporary_folder folder;
+    testing::memory_file_system disk;
     testing::manual_clock clock(timestamp(std::chrono::hours(1000)));
-    const log_topic topic = log_folder(folder / "log", {.clock = &clock}).topic("t", {});
+    const log_topic topic = log_folder("/log", {.files = &disk, .clock = &clock}).topic("t", {});
     log_writer out = topic.writer(0, {.segment_bytes = 1000, .retain_for = std::chrono::hours(1)});
     append_all(out, 0, 30);
-    const std::size_t many = segments_in(folder);
+    const auto many = segments_in(disk);
     CHECK(many > 2);
     clock.advance(std::chrono::minutes(59));
     out.apply_retention();
-    CHECK(segments_in(folder) == many);
+    CHECK(segments_in(disk) == many);
     clock.advance(std::chrono::minutes(1));
     out.apply_retention();
-    CHECK(segments_in(folder) == 1);
+    CHECK(segments_in(disk) == 1);
     append_all(out, 30, 31);
     CHECK(values(topic).back() == "30");
 }
 
 TEST_CASE("no segment goes that an undecided transaction has begun in") {
-    const test::temporary_folder folder;
-    const log_topic topic = log_folder(folder / "log").topic("t", {});
+    testing::memory_file_system disk;
+    const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
     const log_writer_options options{.segment_bytes = 1000, .retain_bytes = 1};
     {
         log_writer out = topic.writer(0, options);
@@ -97,12 +96,12 @@ TEST_CASE("no segment goes that an undecided transaction has begun in") {
     CHECK(values(topic).front() == "of the transaction");
     append_all(out, 120, 150);
     CHECK(topic.first_offset(0) > 100);
-    CHECK(segments_in(folder) == 1);
+    CHECK(segments_in(disk) == 1);
 }
 
 TEST_CASE("a partition whose first segments have been removed opens again, with transactions decided since") {
-    const test::temporary_folder folder;
-    const log_topic topic = log_folder(folder / "log").topic("t", {});
+    testing::memory_file_system disk;
+    const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
     const log_writer_options options{.segment_bytes = 1000, .retain_bytes = 1};
     std::uint64_t next = 0;
     {
@@ -124,9 +123,9 @@ TEST_CASE("compaction keeps of each key the latest record of the complete segmen
     tests::random_numbers random(5);
     for (int round = 0; round < 30; ++round) {
         CAPTURE(round);
-        const test::temporary_folder folder;
+        testing::memory_file_system disk;
         testing::manual_clock clock(timestamp(std::chrono::hours(1000)));
-        const log_topic topic = log_folder(folder / "log", {.clock = &clock}).topic("t", {});
+        const log_topic topic = log_folder("/log", {.files = &disk, .clock = &clock}).topic("t", {});
         const log_writer_options options{.batch_bytes = 200, .segment_bytes = 500 + random.below(3000)};
         auto out = std::make_unique<log_writer>(topic.writer(0, options));
         std::vector<test::kept_record> all;
@@ -153,7 +152,7 @@ TEST_CASE("compaction keeps of each key the latest record of the complete segmen
             CHECK(read_all(topic) == all);
             // Everything before the last segment is complete.
             std::vector<std::uint64_t> bases;
-            for (const std::string& name : default_file_system().list(folder / "log/t/0"))
+            for (const std::string& name : disk.list("/log/t/0"))
                 if (name.ends_with(".log")) bases.push_back(std::stoull(name));
             const std::uint64_t complete = bases.back();
             log_reader old = topic.reader(0);
@@ -169,7 +168,7 @@ TEST_CASE("compaction keeps of each key the latest record of the complete segmen
                 if (r.offset >= complete || !r.key || (latest[*r.key] == r.offset && (r.value || !forget)))
                     wanted.push_back(r);
             CHECK(read_all(topic) == wanted);
-            CHECK(read_all(log_folder(folder / "log").topic("t")) == wanted);
+            CHECK(read_all(log_folder("/log", {.files = &disk}).topic("t")) == wanted);
             for (int i = 0; i < 10; ++i) {
                 const std::uint64_t at = random.below(all.back().offset + 2);
                 const auto rest = read_all(topic, 0, log_place::offset(at));
@@ -195,8 +194,8 @@ TEST_CASE("compaction keeps of each key the latest record of the complete segmen
 }
 
 TEST_CASE("a crash in the middle of a compaction loses nothing, and the next writer clears up") {
-    const test::temporary_folder folder;
-    const log_topic topic = log_folder(folder / "log").topic("t", {});
+    testing::memory_file_system disk;
+    const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
     const log_writer_options options{.segment_bytes = 1000};
     std::vector<std::pair<std::string, std::string>> before;
     {
@@ -206,34 +205,34 @@ TEST_CASE("a crash in the middle of a compaction loses nothing, and the next wri
             out.flush();
         }
     }
-    for (const std::string& name : default_file_system().list(folder / "log/t/0"))
-        if (name.ends_with(".log")) before.emplace_back(name, folder.read("log/t/0/" + name));
+    for (const std::string& name : disk.list("/log/t/0"))
+        if (name.ends_with(".log")) before.emplace_back(name, disk.get("/log/t/0/" + name));
     topic.writer(0, options).compact();
     const auto compacted = values(topic);
-    const std::size_t compacted_segments = segments_in(folder) - 1;
+    const auto compacted_segments = segments_in(disk) - 1;
     CHECK(compacted_segments < 6);
     CHECK(compacted.size() < 30);
     // As if what it had replaced had not been removed, and it had begun another one.
     for (std::size_t i = 1; i + 1 < before.size(); ++i)
-        if (!default_file_system().exists(folder / "log/t/0/" + before[i].first))
-            folder.write("log/t/0/" + before[i].first, before[i].second);
-    folder.write("log/t/0/" + before[0].first + ".compacting", "half");
+        if (!disk.exists("/log/t/0/" + before[i].first))
+            disk.put("/log/t/0/" + before[i].first, before[i].second);
+    disk.put("/log/t/0/" + before[0].first + ".compacting", "half");
     CHECK(values(topic) == compacted);
     topic.writer(0, options);
     CHECK(values(topic) == compacted);
-    CHECK_FALSE(default_file_system().exists(folder / "log/t/0/" + before[0].first + ".compacting"));
-    CHECK(segments_in(folder) == 1 + compacted_segments);
+    CHECK_FALSE(disk.exists("/log/t/0/" + before[0].first + ".compacting"));
+    CHECK(segments_in(disk) == 1 + compacted_segments);
 }
 
 TEST_CASE("a segment that is missing in the middle is reported") {
-    const test::temporary_folder folder;
-    const log_topic topic = log_folder(folder / "log").topic("t", {});
+    testing::memory_file_system disk;
+    const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
     {
         log_writer out = topic.writer(0, {.segment_bytes = 1000});
         append_all(out, 0, 60);
     }
-    const auto names = default_file_system().list(folder / "log/t/0");
-    std::filesystem::remove(folder / "log/t/0/" + names[2]);
+    const auto names = disk.list("/log/t/0");
+    disk.remove("/log/t/0/" + names[2]);
     std::vector<std::uint64_t> seen;
     log_reader in = topic.reader(0);
     const std::string text = text_of<log_corrupted>([&] {
