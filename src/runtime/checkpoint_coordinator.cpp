@@ -56,18 +56,19 @@ void checkpoint_coordinator::restore() {
             restored_ = store_->read(*newest);
             last_ = std::max(last_, *newest);
             if (restored_->job != graph_.name)
-                throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give each job a "
-                                        "folder of its own.",
-                                        options_.checkpoints.folder, restored_->job, graph_.name));
+                throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give "
+                                                   "each job a folder of its own.",
+                                                   options_.checkpoints.folder, restored_->job, graph_.name));
             const auto from = restored_->extra.find(began_from_name);
             began_from_ = from == restored_->extra.end() ? "" : from->second;
         }
     if (!options_.restore.empty()) {
         checkpoint savepoint = read_savepoint(*options_.checkpoints.files, options_.restore);
         if (restored_ && began_from_ != name_of(savepoint))
-            throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints that have not come of the savepoint \"{}\". Leave "
-                                    "out restore to go on from the newest of them, or give an empty folder.",
-                                    options_.checkpoints.folder, options_.restore));
+            throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints that have not come of the savepoint "
+                                               "\"{}\". Leave out restore to go on from the newest of them, or give an "
+                                               "empty folder.",
+                                               options_.checkpoints.folder, options_.restore));
         if (!restored_) {
             began_from_ = name_of(savepoint);
             restored_ = std::move(savepoint);
@@ -79,9 +80,9 @@ void checkpoint_coordinator::restore() {
 
 void checkpoint_coordinator::check_restored() const {
     if (restored_->key_groups != options_.key_groups)
-        throw checkpoint_error(fmt::format("the state was saved with {} key groups, and the job has {}. Their number is fixed for "
-                                "the life of the state: set key_groups to {}.",
-                                restored_->key_groups, options_.key_groups, restored_->key_groups));
+        throw checkpoint_error(fmt::format("the state was saved with {} key groups, and the job has {}. Their number is "
+                                           "fixed for the life of the state: set key_groups to {}.",
+                                           restored_->key_groups, options_.key_groups, restored_->key_groups));
     if (options_.allow_dropped_state) return;
     std::string dropped;
     for (const saved_operator& o : restored_->operators) {
@@ -320,7 +321,8 @@ void checkpoint_coordinator::commit(checkpoint_id id, const prepared_results& pr
 /// Gives the pending checkpoint up, if there is one. With the lock.
 void checkpoint_coordinator::give_up(const std::string& why) {
     if (!pending_) return;
-    if (const auto on_request = std::move(pending_->on_request)) answer(on_request, 0, std::make_exception_ptr(checkpoint_error(why)));
+    if (const auto on_request = std::move(pending_->on_request))
+        answer(on_request, 0, std::make_exception_ptr(checkpoint_error(why)));
     for (auto& [subtask, state] : pending_->states) carry(state);
     pending_.reset();
 }
@@ -426,8 +428,8 @@ void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoin
 
 void checkpoint_coordinator::refuse_all(const char* why) {
     for (const auto& r : requests_)
-        answer(r, 0, std::make_exception_ptr(checkpoint_error(fmt::format("there is no {}: {}.",
-                                                               r->savepoint.empty() ? "checkpoint" : "savepoint", why))));
+        answer(r, 0, std::make_exception_ptr(checkpoint_error(
+                         fmt::format("there is no {}: {}.", r->savepoint.empty() ? "checkpoint" : "savepoint", why))));
     requests_.clear();
 }
 
@@ -449,7 +451,8 @@ void checkpoint_coordinator::ask(std::shared_ptr<request> r) {
 }
 
 checkpoint_id checkpoint_coordinator::make_checkpoint() {
-    if (!store_) throw checkpoint_error("the job makes no checkpoints. Give it a folder for them: .checkpoints = {.folder = ...}");
+    if (!store_)
+        throw checkpoint_error("the job makes no checkpoints. Give it a folder for them: .checkpoints = {.folder = ...}");
     auto r = std::make_shared<request>();
     ask(r);
     return r->id;
