@@ -15,7 +15,7 @@ FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
 PREFIX ?= /usr/local
 
-.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo test test-debug test-asan test-tsan fuzz bench ci clean
+.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo demo-crash test test-debug test-asan test-tsan fuzz bench ci clean
 
 all: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF
@@ -41,6 +41,12 @@ demo: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF -DRUNNEL_BENCH=OFF
 	cmake --build --preset release -j $(JOBS) --target click_count click_sender
 	build/release/examples/click_count
+
+# The same from a file, by a process that is killed again and again.
+demo-crash: deps-build
+	cmake --preset release -DRUNNEL_TESTS=OFF -DRUNNEL_BENCH=OFF
+	cmake --build --preset release -j $(JOBS) --target click_recovery click_sender
+	build/release/examples/click_recovery
 
 test: deps-test
 	$(PYTHON) tests/run.py release

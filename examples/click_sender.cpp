@@ -1,12 +1,14 @@
-// Sends clicks as JSON lines over TCP: a few thousand a second, out of order, some late, some malformed. Then prints
-// what a receiver must have counted. Event time runs ten times as fast as the clock, to have more windows to look at.
-//   click_sender PORT SECONDS
+// Sends clicks as JSON lines over TCP, or appends them to a file: a few thousand a second, out of order, some late, some
+// malformed. Then prints what a receiver must have counted. Event time runs ten times as fast as the clock, to have more
+// windows to look at.
+//   click_sender PORT|FILE SECONDS
 #include <algorithm>
 #include <boost/asio.hpp>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <random>
 #include <string>
@@ -20,11 +22,17 @@ constexpr int64_t start = 1'763'712'000'000;       // 2025-11-21T08:00:00Z
 constexpr int per_tick = 50;                       // Ticks of 10 ms: 5,000 clicks a second.
 
 int main(int argc, char** argv) try {
-    if (argc < 3) return std::fputs("usage: click_sender PORT SECONDS\n", stderr), 2;
+    if (argc < 3) return std::fputs("usage: click_sender PORT|FILE SECONDS\n", stderr), 2;
     boost::asio::io_context context;
     boost::asio::ip::tcp::socket socket(context);
-    socket.connect({boost::asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(std::atoi(argv[1]))});
-    socket.set_option(boost::asio::ip::tcp::no_delay(true));
+    std::ofstream file;
+    if (const int port = std::atoi(argv[1]); port != 0) {
+        socket.connect({boost::asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(port)});
+        socket.set_option(boost::asio::ip::tcp::no_delay(true));
+    } else {
+        file.exceptions(std::ios::failbit | std::ios::badbit);
+        file.open(argv[1], std::ios::app);
+    }
 
     std::mt19937_64 random(7);
     auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<std::uint64_t>(n)); };
@@ -53,7 +61,8 @@ int main(int argc, char** argv) try {
             else ++counts[{end, user}];
             largest = std::max(largest, at);
         }
-        boost::asio::write(socket, boost::asio::buffer(lines));
+        if (file.is_open()) file << lines << std::flush;
+        else boost::asio::write(socket, boost::asio::buffer(lines));
     }
     socket.close();
     std::printf("sent %lld late %lld bad %lld\n", (long long)sent, (long long)late, (long long)bad);

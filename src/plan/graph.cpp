@@ -184,8 +184,9 @@ std::vector<std::string> graph::validate_for_checkpoints() const {
         if (!n.named && (n.stateful || n.make_source || n.commit))
             unnamed += fmt::format("{}'{}' ({})", unnamed.empty() ? "" : ", ", n.name, n.kind);
         if (!n.replayable && !n.at_most_once)
-            problems.push_back(fmt::format("operator '{}' ({}): what it has read cannot be read again, so a crash would "
-                                           "lose it. Read from a log or a file, or accept it with .at_most_once().",
+            problems.push_back(fmt::format("operator '{}' ({}): what it has read cannot be read again, so a crash "
+                                           "would lose it. Read from a log or a file, or accept it with "
+                                           ".at_most_once().",
                                            n.name, n.detail));
     }
     if (!unnamed.empty())

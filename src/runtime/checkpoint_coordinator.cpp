@@ -80,8 +80,8 @@ void checkpoint_coordinator::restore() {
 
 void checkpoint_coordinator::check_restored() const {
     if (restored_->key_groups != options_.key_groups)
-        throw checkpoint_error(fmt::format("the state was saved with {} key groups, and the job has {}. Their number is "
-                                           "fixed for the life of the state: set key_groups to {}.",
+        throw checkpoint_error(fmt::format("the state was saved with {} key groups, and the job has {}. Their number "
+                                           "is fixed for the life of the state: set key_groups to {}.",
                                            restored_->key_groups, options_.key_groups, restored_->key_groups));
     if (options_.allow_dropped_state) return;
     std::string dropped;
@@ -452,7 +452,8 @@ void checkpoint_coordinator::ask(std::shared_ptr<request> r) {
 
 checkpoint_id checkpoint_coordinator::make_checkpoint() {
     if (!store_)
-        throw checkpoint_error("the job makes no checkpoints. Give it a folder for them: .checkpoints = {.folder = ...}");
+        throw checkpoint_error("the job makes no checkpoints. Give it a folder for them: .checkpoints = {.folder = "
+                               "...}");
     auto r = std::make_shared<request>();
     ask(r);
     return r->id;

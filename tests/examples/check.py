@@ -116,6 +116,10 @@ def main():
     result = run("log_errors", "missing.log")
     check("log_errors names a file that is missing",
           result[0] == 1 and "missing.log" in result[2] and "No such file or directory" in result[2], result)
+    result = run("click_recovery", "2")
+    check("click_recovery counts each click once, however often it is killed",
+          result[0] == 0 and result[1].endswith(": all totals equal the sender's\n"), result)
+
     result = run("click_count", "3")
     check("click_count counts what its sender has sent",
           result[0] == 0 and result[1].splitlines()[-1].startswith("sent 15000 ")
