@@ -46,11 +46,11 @@ line_file::line_file(const std::string& path, const lines_file_options& options,
                                "or start the job without its checkpoints",
                            0);
         if (size != *length) file_->truncate(*length);
-        new_ = *length == 0;
+        begun_at_ = *length;
         return;
     }
-    new_ = size == 0;
     const std::uint64_t whole = whole_lines(*file_, size);
+    begun_at_ = whole;
     if (whole == size) return;
     if (!again)
         throw io_error("cannot append to \"" + path +

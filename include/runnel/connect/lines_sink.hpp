@@ -38,7 +38,9 @@ public:
     /// left at the end is cut off; with `length`, all that lies behind so many bytes.
     line_file(const std::string& path, const lines_file_options& options, bool again,
               std::optional<std::uint64_t> length = {});
-    bool is_new() const noexcept { return new_; }
+    bool is_new() const noexcept { return begun_at_ == 0; }
+    /// How long the file was when it was opened, what was cut off not counted.
+    std::uint64_t begun_at() const noexcept { return begun_at_; }
     /// Where whole lines are appended, followed by `written`.
     std::string& text() noexcept { return text_; }
     /// Hands the text to the file when there is enough of it.
@@ -56,7 +58,7 @@ private:
     std::string path_;
     file_system* files_;
     std::unique_ptr<file> file_;
-    bool new_ = true;
+    std::uint64_t begun_at_ = 0;
     std::uint64_t size_ = 0;
     std::string text_;
 };
@@ -71,7 +73,8 @@ public:
     std::string name() const override { return std::string(Format::name) + "_lines_to " + path_; }
     bool is_transactional() const override { return true; }
     void recover(checkpoint_id id, const std::string&, const std::vector<std::string>& prepared) override {
-        length_.reset();
+        // Without a checkpoint, what an earlier run has added to the file goes.
+        length_ = id == 0 ? begun_at_ : std::nullopt;
         if (id != 0) opened_ = true;
         // The last one counts, of several that came together.
         for (const std::string& bytes : prepared) {
@@ -81,6 +84,7 @@ public:
     }
     std::unique_ptr<sink_writer<T>> open(const sink_context&) override {
         auto opened = std::make_unique<writer>(path_, format_, options_, opened_, length_);
+        if (!opened_) begun_at_ = opened->begun_at();
         opened_ = true;
         length_.reset();
         return opened;
@@ -113,6 +117,7 @@ private:
             file_.finish();
             return progress::done;
         }
+        std::uint64_t begun_at() const noexcept { return file_.begun_at(); }
         std::string prepare() override {
             std::string bytes;
             codec<std::uint64_t>::encode(file_.sync(), bytes);
@@ -128,7 +133,8 @@ private:
     Format format_;
     lines_file_options options_;
     bool opened_ = false;
-    std::optional<std::uint64_t> length_;  ///< Of the file at the checkpoint that the job goes on from.
+    std::optional<std::uint64_t> begun_at_;  ///< Length of the file before the first record of this object.
+    std::optional<std::uint64_t> length_;    ///< Length to cut it back to.
 };
 
 }  // namespace detail
