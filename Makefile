@@ -15,7 +15,7 @@ FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
 PREFIX ?= /usr/local
 
-.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo demo-crash test test-debug test-asan test-tsan fuzz bench ci clean
+.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo demo-crash test test-debug test-asan test-tsan fuzz bench torture ci clean
 
 all: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF
@@ -70,6 +70,13 @@ bench: deps-bench
 	    [ -x "$$program" ] || continue; echo "# $$program"; "$$program" || failed="$$failed $$program"; done; \
 	echo "# bench/compile_cost.py"; $(PYTHON) bench/compile_cost.py || failed="$$failed compile_cost.py"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+# What must never happen, tried as often as before a release; make torture-R1 for one id.
+torture: deps-test
+	$(PYTHON) tests/torture/run.py
+
+torture-%: deps-test
+	$(PYTHON) tests/torture/run.py $*
 
 ci: deps-fuzz
 	$(PYTHON) tests/run.py release asan tsan fuzz

@@ -236,7 +236,7 @@ checkpoint checkpoint_coordinator::assemble(checkpoint_id id, bool is_savepoint,
     std::vector<operator_snapshot> merged(graph_.nodes.size());
     if (pending_)
         for (auto& [subtask, state] : pending_->states)
-            for (auto& [node, saved, deferred] : state) merged[node].add(std::move(saved));
+            for (auto& [node, saved, deferred] : std::exchange(state, {})) merged[node].add(std::move(saved));
     for (auto& [subtask, state] : ended_)
         if (!pending_ || !pending_->states.contains(subtask))
             for (auto& [node, saved, deferred] : state) {

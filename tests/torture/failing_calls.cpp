@@ -26,7 +26,9 @@ struct tally {
     std::map<std::string, std::uint64_t> steps;  ///< What has failed, without the names of files.
 };
 
-bool runs(const parameters& p, file_system& files, std::uint64_t seed, bool restart, std::size_t tolerated) {
+/// True if the job ends without an error; otherwise `why` is what it says.
+bool runs(const parameters& p, file_system& files, std::uint64_t seed, bool restart, std::size_t tolerated,
+          std::string& why) {
     tests::random_numbers random(seed);
     testing::sim_executor sim(random.seed());
     job_options options{.parallelism = 1 + random.below(3), .batch_size = 16, .executor = &sim, .clock = &sim.clock()};
@@ -39,7 +41,8 @@ bool runs(const parameters& p, file_system& files, std::uint64_t seed, bool rest
     try {
         program(p, "/out", files).start(options).wait();
         return true;
-    } catch (const std::exception&) {
+    } catch (const std::exception& e) {
+        why = e.what();
         return false;
     }
 }
@@ -77,7 +80,8 @@ std::uint64_t run(std::uint64_t seed, tally& t) {
         for (std::size_t n = 1;; ++n) {
             testing::memory_file_system disk;
             testing::failing_file_system files(disk, {n, way.how, way.code, way.from_then_on});
-            const bool ended = runs(p, files, schedule, way.restart, way.tolerated);
+            std::string why;
+            const bool ended = runs(p, files, schedule, way.restart, way.tolerated, why);
             const bool any = files.failures() != 0;
             if (any) {
                 ++t.tried;
@@ -92,8 +96,8 @@ std::uint64_t run(std::uint64_t seed, tally& t) {
                     ++differences;
                 }
                 ++t.restarted;
-                if (!runs(p, disk, schedule + 1, false, 0)) {
-                    std::printf("cannot go on after: %s\n", files.first_failure().c_str());
+                if (!runs(p, disk, schedule + 1, false, 0, why)) {
+                    std::printf("cannot go on after: %s: %s\n", files.first_failure().c_str(), why.c_str());
                     ++differences;
                 }
             }

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Tries what must never happen as often as is asked before a release: all, or only the ids that are given (R1, R4).
+
+Each program ends with a line "torture ID COUNT of GOAL differences D seed S seconds T"; the last lines here are all of
+these again. The exit code is 0 only if there was no difference.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TESTS = ROOT / "build" / "release" / "tests"
+
+# Per id: program, its arguments, what it is told by the environment.
+PROGRAMS = {
+    "R1": [("torture_kills", ["10000"], {})],
+    "R3": [("torture_checkpoint_power", ["100000"], {}),
+           ("test_log", ["-tc=*power*"], {"RUNNEL_TORTURE": "1"})],
+    "R4": [("test_log", ["-tc=*segment*"], {"RUNNEL_TORTURE": "1"})],
+    "R5": [("torture_checkpoint_memory", [], {})],
+    "R6": [("torture_failing_calls", ["100"], {}), ("torture_checkpoint_calls", [], {}),
+           ("test_log", ["-tc=*call*"], {"RUNNEL_TORTURE": "1"})],
+    "R7": [("torture_schedules", ["1000000"], {})],
+    "R13": [("test_graph", ["-tc=random graphs*"], {"RUNNEL_PROGRAMS": "100000"})],
+    "R14": [("torture_rescale", ["20"], {})],
+}
+
+
+def main():
+    ids = sys.argv[1:] or list(PROGRAMS)
+    unknown = [i for i in ids if i not in PROGRAMS]
+    if unknown:
+        sys.exit(f"unknown: {' '.join(unknown)}. There are {' '.join(PROGRAMS)}")
+    configure = ["cmake", "--preset", "release", "-Wno-dev", "-DRUNNEL_TESTS=ON"]
+    targets = sorted({"runnel_" + program for i in ids for program, _, _ in PROGRAMS[i]})
+    build = ["cmake", "--build", "--preset", "release", "-j", str(os.cpu_count() or 1), "--target", *targets]
+    for command in (configure, build):
+        if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode != 0:
+            sys.exit("failed: " + " ".join(command))
+    lines, failed = [], False
+    for i in ids:
+        for program, arguments, environment in PROGRAMS[i]:
+            print(f"# {i}: {program} {' '.join(arguments)}", flush=True)
+            done = subprocess.run([str(TESTS / f"runnel_{program}"), *arguments], cwd=ROOT, text=True,
+                                  env={**os.environ, **environment}, stdout=subprocess.PIPE)
+            print(done.stdout, end="", flush=True)
+            found = [line for line in done.stdout.splitlines() if line.startswith("torture ")]
+            lines += found
+            failed |= done.returncode != 0 or not found
+    print("\n".join(lines))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
