@@ -1,6 +1,7 @@
 #include "batch_cursor.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "runnel/core/crc32c.hpp"
 
@@ -30,10 +31,17 @@ std::string_view batch_cursor::fetch(std::uint64_t position, std::size_t n) {
     if (position < buffer_at_ || position + n > buffer_at_ + buffer_size_) {
         const auto size = static_cast<std::size_t>(
             std::min<std::uint64_t>(std::max(n, window_), limit_ - std::min(limit_, position)));
-        if (buffer_.size() < size) buffer_.resize(size);
+        // What is there already need not be read again.
+        std::size_t have = 0;
+        if (position >= buffer_at_ && position < buffer_at_ + buffer_size_) {
+            have = static_cast<std::size_t>(buffer_at_ + buffer_size_ - position);
+            std::memmove(buffer_.data(), buffer_.data() + (buffer_size_ - have), have);
+        }
         buffer_size_ = 0;
+        if (buffer_.size() < size) buffer_.resize(size);
+        const std::size_t more = file_.read(position + have, buffer_.data() + have, size - have);
         buffer_at_ = position;
-        buffer_size_ = file_.read(position, buffer_.data(), size);
+        buffer_size_ = have + more;
     }
     const auto at = static_cast<std::size_t>(position - buffer_at_);
     return std::string_view(buffer_.data(), buffer_size_).substr(at, n);

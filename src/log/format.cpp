@@ -198,48 +198,51 @@ bool record_cursor::read(log_record& into, std::vector<log_header>& headers) {
     const auto shape = load<std::uint32_t>(p + 4);
     if (size > rest_.size() - 4 || size < record_header_size - 4) return false;
     into.time = timestamp(load<std::int64_t>(p + 8));
-    std::string_view rest = rest_.substr(record_header_size, size - (record_header_size - 4));
-    rest_.remove_prefix(4 + size);
-    if (shape & has_skip) {
-        if (rest.size() < 4) return false;
-        next_ += load<std::uint32_t>(rest.data());
-        rest.remove_prefix(4);
-    }
     into.headers = {};
-    if (shape & has_headers) {
-        if (!read_headers(rest, headers)) return false;
-        into.headers = headers;
+    const char* at = p + record_header_size;
+    const char* const end = p + 4 + size;
+    rest_.remove_prefix(4 + size);
+    if (shape & (has_skip | has_headers)) [[unlikely]] {
+        at = read_rare(shape, at, end, headers);
+        if (!at) return false;
+        if (shape & has_headers) into.headers = headers;
     }
     const std::size_t key_size = shape & key_bits;
-    if (key_size > rest.size() || (key_size != 0 && !(shape & has_key))) return false;
-    if (shape & has_key) into.key = rest.substr(0, key_size);
+    if (key_size > static_cast<std::size_t>(end - at) || (key_size != 0 && !(shape & has_key))) return false;
+    if (shape & has_key) into.key.emplace(at, key_size);
     else into.key.reset();
-    rest.remove_prefix(key_size);
-    if (shape & has_value) into.value = rest;
-    else if (rest.empty()) into.value.reset();
+    at += key_size;
+    if (shape & has_value) into.value.emplace(at, static_cast<std::size_t>(end - at));
+    else if (at == end) into.value.reset();
     else return false;
     into.offset = next_++;
     return true;
 }
 
-bool record_cursor::read_headers(std::string_view& rest, std::vector<log_header>& headers) {
+const char* record_cursor::read_rare(std::uint32_t shape, const char* begin, const char* end,
+                                     std::vector<log_header>& headers) {
+    std::string_view rest(begin, static_cast<std::size_t>(end - begin));
+    if (shape & has_skip) {
+        if (rest.size() < 4) return nullptr;
+        next_ += load<std::uint32_t>(rest.data());
+        rest.remove_prefix(4);
+    }
+    if (!(shape & has_headers)) return rest.data();
     headers.clear();
-    if (rest.size() < 4) return false;
+    if (rest.size() < 4) return nullptr;
     const std::size_t size = load<std::uint32_t>(rest.data());
     rest.remove_prefix(4);
-    if (size > rest.size()) return false;
-    std::string_view block = rest.substr(0, size);
-    rest.remove_prefix(size);
-    while (!block.empty()) {
-        if (block.size() < 8) return false;
+    if (size > rest.size()) return nullptr;
+    for (std::string_view block = rest.substr(0, size); !block.empty();) {
+        if (block.size() < 8) return nullptr;
         const std::size_t name = load<std::uint32_t>(block.data());
         const std::size_t value = load<std::uint32_t>(block.data() + 4);
         block.remove_prefix(8);
-        if (name > block.size() || value > block.size() - name) return false;
+        if (name > block.size() || value > block.size() - name) return nullptr;
         headers.push_back({block.substr(0, name), block.substr(name, value)});
         block.remove_prefix(name + value);
     }
-    return true;
+    return rest.data() + size;
 }
 
 std::uint32_t salt_of(std::uint64_t topic, std::uint64_t partition) noexcept {

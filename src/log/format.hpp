@@ -86,7 +86,8 @@ public:
 
 private:
     static constexpr std::uint32_t key_bits = (1U << 28) - 1;
-    bool read_headers(std::string_view& rest, std::vector<log_header>& headers);
+    /// What few records have; returns where the key begins, null if that cannot be.
+    const char* read_rare(std::uint32_t shape, const char* begin, const char* end, std::vector<log_header>& headers);
 
     std::string_view rest_;
     std::uint64_t next_ = 0;
