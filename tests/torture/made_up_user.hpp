@@ -1,33 +1,25 @@
-// What a power failure or a failing call at any moment does to a log: it loses nothing that was acknowledged, shows
-// nothing in part, and opens again. With RUNNEL_TORTURE=1 in the environment in full numbers.
-#include <doctest/doctest.h>
+#pragma once
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "runnel/log/log_error.hpp"
-#include "runnel/testing/failing_file_system.hpp"
 #include "runnel/testing/manual_clock.hpp"
 #include "runnel/testing/memory_file_system.hpp"
 #include "tests/log/log_kit.hpp"
 #include "tests/support/random.hpp"
 
+namespace test {
+
 using namespace runnel;
 using namespace runnel::testing;
-
-namespace {
-
-bool in_full() {
-    const char* wish = std::getenv("RUNNEL_TORTURE");
-    return wish && *wish && *wish != '0';
-}
 
 /// When something began and when it was acknowledged, in operations of the disk.
 struct moment {
@@ -129,7 +121,7 @@ public:
             if (std::string wrong = look(topic, n); !wrong.empty()) return wrong;
             out.append({.time = {}, .value = "more"});
             out.flush();
-            const auto all = test::values(topic);
+            const auto all = values(topic);
             return !all.empty() && all.back() == "more" ? "" : "more cannot be read";
         } catch (const std::exception& e) {
             return e.what();
@@ -231,7 +223,7 @@ private:
         const std::uint64_t first = topic.first_offset(0);
         std::map<std::string, std::uint64_t> seen;
         std::optional<std::uint64_t> last;
-        for (const test::kept_record& r : test::read_all(topic)) {
+        for (const kept_record& r : read_all(topic)) {
             const auto f = facts_.find(r.value.value_or(""));
             if (f == facts_.end() || f->second.appended.tried > n) return "a record that nobody appended";
             if (f->second.key != r.key || f->second.time != r.time) return "a record with another one's key or time";
@@ -279,85 +271,11 @@ private:
     std::vector<std::pair<moment, std::uint64_t>> position_;
 };
 
-TEST_CASE("a power failure at any moment loses nothing acknowledged, shows nothing in part, and the log opens again") {
-    const auto started = std::chrono::steady_clock::now();
-    const std::uint64_t first_seed = 600;
-    const std::size_t goal = in_full() ? 100'000 : 1'500;
-    const std::size_t runs = 6;
-    std::size_t count = 0;
-    int differences = 0;
-    for (std::uint64_t seed = first_seed; seed < first_seed + runs; ++seed) {
-        CAPTURE(seed);
-        memory_file_system disk;
-        made_up_user user(seed, disk, disk);
-        const std::size_t length = in_full() ? 2000 : 500;
-        while (disk.operations() < length) user.step();
-        tests::random_numbers random(seed);
-        const auto check = [&](std::size_t n, survivors what, std::uint64_t chance) {
-            const auto left = disk.crash_image(n, what, chance);
-            ++count;
-            const std::string wrong = user.difference(*left, n);
-            if (wrong.empty()) return;
-            if (++differences < 10)
-                MESSAGE("after operation " << n << " (" << (n == 0 ? "" : disk.operation(n - 1)) << "), survivors "
-                                           << static_cast<int>(what) << " " << chance << ": " << wrong);
-        };
-        const std::size_t some = std::max<std::size_t>(1, goal / runs / length);
-        for (std::size_t n = 0; n <= disk.operations(); n += in_full() ? 1 : 1 + random.below(5)) {
-            for (const survivors what : {survivors::none, survivors::all, survivors::names, survivors::contents})
-                check(n, what, 0);
-            for (std::size_t i = 0; i != some; ++i) check(n, survivors::some, random.seed());
-        }
-    }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    std::printf("torture R3 %zu of %d differences %d seed %llu seconds %.1f\n", count, 100'000, differences,
-                static_cast<unsigned long long>(first_seed), took.count());
-    CHECK(differences == 0);
+inline void print_log_result(const char* id, std::size_t count, std::size_t goal, std::size_t differences,
+                             std::uint64_t seed, std::chrono::steady_clock::time_point began) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    std::printf("torture %s %zu of %zu differences %zu seed %llu seconds %.1f\n", id, count, goal, differences,
+                static_cast<unsigned long long>(seed), took.count());
 }
 
-TEST_CASE("a failing call at any moment is reported, and nothing acknowledged before or after is lost") {
-    const auto started = std::chrono::steady_clock::now();
-    const std::uint64_t first_seed = 700;
-    std::size_t count = 0;
-    int differences = 0;
-    for (std::uint64_t seed = first_seed; seed < first_seed + (in_full() ? 12 : 3); ++seed) {
-        CAPTURE(seed);
-        const std::size_t steps = in_full() ? 150 : 60;
-        // Calls are counted first, then each fails once.
-        const auto run = [&](failing_calls failing) {
-            memory_file_system disk;
-            failing_file_system files(disk, failing);
-            made_up_user user(seed, files, disk);
-            for (std::size_t i = 0; i != steps; ++i) {
-                try {
-                    user.step();
-                } catch (const io_error&) {
-                    user.drop();
-                }
-            }
-            user.drop();
-            const std::size_t calls = files.calls();
-            ++count;
-            for (const survivors what : {survivors::all, survivors::none}) {
-                const std::string wrong =
-                    user.difference(*disk.crash_image(disk.operations(), what), disk.operations());
-                if (!wrong.empty() && ++differences < 10)
-                    MESSAGE("call " << failing.first << ", " << static_cast<int>(failing.how) << ", "
-                                    << files.first_failure() << ": " << wrong);
-            }
-            return calls;
-        };
-        const std::size_t calls = run({});
-        tests::random_numbers random(seed);
-        for (const call_failure how : {call_failure::before, call_failure::halfway, call_failure::afterwards,
-                                       call_failure::shortened})
-            for (std::size_t n = 1; n <= calls; n += in_full() ? 1 : 1 + random.below(30))
-                run({n, how, random.chance(50) ? EIO : ENOSPC, false});
-    }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    std::printf("torture R6 %zu of %zu differences %d seed %llu seconds %.1f\n", count, count, differences,
-                static_cast<unsigned long long>(first_seed), took.count());
-    CHECK(differences == 0);
-}
-
-}  // namespace
+}  // namespace test
