@@ -137,6 +137,7 @@
 #include "runnel/state/map_state.hpp"
 #include "runnel/state/reducing_state.hpp"
 #include "runnel/state/salted_hash.hpp"
+#include "runnel/state/saved_keyed_state.hpp"
 #include "runnel/state/state_column.hpp"
 #include "runnel/state/state_options.hpp"
 #include "runnel/state/state_setup.hpp"

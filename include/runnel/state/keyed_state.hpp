@@ -57,6 +57,11 @@ public:
     const K& key_of(slot s) const noexcept { return *keys_[s]; }
     /// Keys that hold something now.
     std::size_t live_keys() const noexcept { return index_.size(); }
+    /// Calls `f(key)` for each of them.
+    template <class F>
+    void for_each_key(F f) const {
+        index_.for_each([&](const K& key, slot) { f(key); });
+    }
 
     /// The watermark that counts for `key`, the operator's being `w`.
     timestamp watermark_of(const K& key, timestamp w) const { return restored_.of(key, w); }
