@@ -15,7 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|/boost/(asio|beast)/")
+PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|sqlite3|/boost/(asio|beast)/")
 HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson")]
 
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "runnel/codec/codec.hpp"
+#include "runnel/codec/describe.hpp"
 #include "runnel/codec/display.hpp"
 #include "runnel/core/timestamp.hpp"
 #include "runnel/operators/late_record.hpp"
@@ -24,6 +25,9 @@ struct window {
 /// Stands for the key where there is none: `window_all`.
 struct no_key {
     friend bool operator==(no_key, no_key) = default;
+#if __has_include(<boost/describe/class.hpp>)
+    BOOST_DESCRIBE_CLASS(no_key, (), (), (), ())
+#endif
 };
 
 template <>
@@ -41,6 +45,9 @@ struct windowed {
     timestamp end;
     R value;
     friend bool operator==(const windowed&, const windowed&) = default;
+#if __has_include(<boost/describe/class.hpp>)
+    BOOST_DESCRIBE_CLASS(windowed, (), (key, start, end, value), (), ())
+#endif
 };
 
 /// Whether a result came before its window was complete, then, or as a correction.
@@ -49,6 +56,9 @@ enum class pane_timing : unsigned char {
     on_time,  ///< The first one since then: exactly one for each window of a key.
     late,     ///< With records that came after that.
 };
+#if __has_include(<boost/describe/class.hpp>)
+BOOST_DESCRIBE_ENUM(pane_timing, early, on_time, late)
+#endif
 
 constexpr std::string_view to_string(pane_timing timing) noexcept {
     switch (timing) {
@@ -64,6 +74,9 @@ struct pane {
     std::uint64_t index;  ///< From 0; a session goes on from the highest of those that it was merged from.
     pane_timing timing;
     friend bool operator==(const pane&, const pane&) = default;
+#if __has_include(<boost/describe/class.hpp>)
+    BOOST_DESCRIBE_CLASS(pane, (), (index, timing), (), ())
+#endif
 };
 
 /// What a window that may fire more than once gives for one key, each time. As a record its time is that of `windowed`.
@@ -75,6 +88,9 @@ struct paned {
     R value;
     runnel::pane pane;
     friend bool operator==(const paned&, const paned&) = default;
+#if __has_include(<boost/describe/class.hpp>)
+    BOOST_DESCRIBE_CLASS(paned, (), (key, start, end, value, pane), (), ())
+#endif
 };
 
 namespace detail {
