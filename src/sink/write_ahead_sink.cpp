@@ -44,6 +44,7 @@ std::string write_ahead_part::encode(std::string_view encoded_values) const {
 std::vector<write_ahead_part> read_parts(const std::vector<std::string>& prepared) {
     std::vector<write_ahead_part> parts;
     for (const std::string& bytes : prepared) {
+        if (bytes.empty()) continue;
         byte_reader in(bytes);
         write_ahead_part& part = parts.emplace_back();
         part.after = codec<checkpoint_id>::decode(in);

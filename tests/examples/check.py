@@ -82,6 +82,11 @@ offer for kite: 45 views in the minute from 00:01
 the second job failed: operator 'careful', subtask 0, record time 1970-01-01T00:00:00Z: a thousand is too much
 the first job added up 166666833333
 """,
+    "sqlite_counts": """\
+a part of the counts is there
+ann: 40000 requests in 60 seconds, 60 different ones
+bob: 80000 requests in 60 seconds, 60 different ones
+""",
     "asio_host": """\
 largest sum 500040000; the host's timer ticked; all on one thread
 """,
@@ -125,6 +130,8 @@ def main():
           result[0] == 0 and result[1].splitlines()[-1].startswith("sent 15000 ")
           and result[1].endswith("all totals equal the sender's\n"), result)
     for name, output in OUTPUTS.items():
+        if name.startswith("sqlite_") and not (arguments.programs / name).exists():
+            continue  # SQLite is not there.
         code, shown, errors = run(name)
         check(f"{name} prints what it should",
               (code, sorted(shown.splitlines()), errors) == (0, sorted(output.splitlines()), ""), (code, shown, errors))
