@@ -16,7 +16,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|sqlite3|/boost/(asio|beast)/")
-HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson")]
+HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson", "SQLite3")]
 
 
 class Failure(Exception):
@@ -57,15 +57,21 @@ class Consumers:
     def find_package_connect(self):
         self.cmake("find_package_connect", "json", f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
-    def component_without_its_library(self):
+    def find_package_sqlite(self):
+        self.cmake("find_package_sqlite", "sqlite", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+
+    def component_without_its_library(self, program, component, library):
         """Asking for what cannot be offered is an error that names what is missing."""
         try:
-            self.cmake("find_package_missing", "json", f"-DCMAKE_PREFIX_PATH={self.prefix}", *HIDDEN)
+            self.cmake(f"find_package_missing_{program}", program, f"-DCMAKE_PREFIX_PATH={self.prefix}", *HIDDEN)
         except Failure as failure:
-            if "runnel::connect needs simdjson" in str(failure):
+            if f"runnel::{component} needs {library}" in str(failure):
                 return
             raise
-        raise Failure("runnel::connect was found without simdjson")
+        raise Failure(f"runnel::{component} was found without {library}")
+
+    def has(self, component):
+        return any(self.prefix.glob(f"**/runnel-{component}.cmake"))
 
     def add_subdirectory(self):
         self.cmake("add_subdirectory", "json", f"-DRUNNEL_SOURCE={ROOT}", "-DBUILD_SHARED_LIBS=ON")
@@ -83,7 +89,7 @@ class Consumers:
             raise Failure("bin/runnel does not tell its version")
 
     def headers_stay_private(self):
-        for program in ("core", "json"):
+        for program in ("core", "json", "sqlite"):
             seen = run(self.compiler, "-std=c++20", "-M", "-I", self.prefix / "include", HERE / f"{program}.cpp").split()
             leaked = [name for name in seen if PRIVATE_HEADERS.search(name)]
             if leaked:
@@ -111,7 +117,8 @@ def main():
     cases = {
         "find_package": all_ways.find_package,
         "find_package with a component": all_ways.find_package_connect,
-        "find_package of a component whose library is missing": all_ways.component_without_its_library,
+        "find_package of a component whose library is missing":
+            lambda: all_ways.component_without_its_library("json", "connect", "simdjson"),
         "add_subdirectory, shared libraries": all_ways.add_subdirectory,
         "pkg-config": lambda: all_ways.pkg_config("core", "runnel"),
         "pkg-config of a component": lambda: all_ways.pkg_config("json", "runnel-connect"),
@@ -119,6 +126,13 @@ def main():
         "private headers are not seen": all_ways.headers_stay_private,
         "private libraries are not needed": all_ways.libraries_stay_private,
     }
+    if all_ways.has("sqlite"):
+        cases |= {
+            "find_package with SQLite": all_ways.find_package_sqlite,
+            "find_package with SQLite missing":
+                lambda: all_ways.component_without_its_library("sqlite", "sqlite", "SQLite"),
+            "pkg-config with SQLite": lambda: all_ways.pkg_config("sqlite", "runnel-sqlite"),
+        }
     failed = 0
     for name, case in cases.items():
         try:
