@@ -325,8 +325,12 @@ public:
     [[gnu::always_inline]] void fetch(std::uint64_t hash) const noexcept { __builtin_prefetch(tags_ + home(hash)); }
     /// Reads the tags, best after having fetched them, and fetches the entry that will be read or made.
     [[gnu::always_inline]] guess look_and_fetch(std::uint64_t hash) const noexcept {
-        const std::size_t group = home(hash);
-        const std::uint64_t same = Match::equal(group_at(group), detail::tag_word(hash));
+        std::size_t group = home(hash);
+        std::uint64_t same = Match::equal(group_at(group), detail::tag_word(hash));
+        if (same == 0 && passed(group) != 0) {
+            group = after(group, hash);
+            same = Match::equal(group_at(group), detail::tag_word(hash));
+        }
         entry* const at = entries_ + group + first_bit(same != 0 ? same : Match::empty(group_at(group)) | 1);
         const char* const bytes = reinterpret_cast<const char*>(at);
         __builtin_prefetch(bytes, 1);
