@@ -131,7 +131,7 @@ private:
         return static_cast<std::uint64_t>(bucket) - static_cast<std::uint64_t>(opened_until_) <= ring_size;
     }
 
-    void place(event e) {
+    void place(event&& e) {
         const std::int64_t bucket = bucket_of(e.at);
         if (bucket <= opened_until_) {
             heap_.push_back(std::move(e));

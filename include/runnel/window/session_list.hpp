@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct session_of {
 };
 
 /// The sessions of one key, in order of time; no two overlap or touch. The newest, which most records go to, is
-/// held inline.
+/// held inline; the others, which most keys don't have, cost a pointer.
 /// Thread safety: unsafe.
 /// Complexity: O(1) for what concerns the newest only, else O(sessions).
 template <class A>
@@ -37,8 +38,9 @@ class session_list {
     using session = session_of<A>;
 
 public:
-    bool empty() const noexcept { return !any_; }
-    std::size_t size() const noexcept { return older_.size() + any_; }
+    bool empty() const noexcept { return newest_.end == nothing; }
+    std::size_t size() const noexcept { return (older_ ? older_->size() : 0) + !empty(); }
+    /// Holds no time if there is none.
     session& newest() noexcept { return newest_; }
 
     /// The window that `opened` becomes together with the sessions that it overlaps or touches.
@@ -54,60 +56,61 @@ public:
     /// oldest first. Valid until the next change.
     template <class Agg>
     session& join(window opened, const Agg& agg) {
-        if (!any_ || newest_.end < opened.start) {
+        if (empty() || newest_.end < opened.start) {
             append({opened.start, opened.end, agg.create()});
             return newest_;
         }
-        older_.push_back(std::move(newest_));
-        const auto begin = std::find_if(older_.begin(), older_.end(),
-                                        [&](const session& s) { return s.end >= opened.start; });
-        const auto end = std::find_if(begin, older_.end(), [&](const session& s) { return s.start > opened.end; });
+        std::vector<session>& all = older();
+        all.push_back(std::move(newest_));
+        const auto begin = std::find_if(all.begin(), all.end(), [&](const session& s) { return s.end >= opened.start; });
+        const auto end = std::find_if(begin, all.end(), [&](const session& s) { return s.start > opened.end; });
         auto at = begin;
         if (begin == end) {
-            at = older_.insert(begin, session{opened.start, opened.end, agg.create()});
+            at = all.insert(begin, session{opened.start, opened.end, agg.create()});
         } else {
             for (auto next = begin + 1; next != end; ++next) agg.merge(at->value, next->value);
             at->start = std::min(at->start, opened.start);
             at->end = std::max((end - 1)->end, opened.end);
-            older_.erase(begin + 1, end);
+            all.erase(begin + 1, end);
         }
-        const bool is_last = at + 1 == older_.end();
-        const auto index = at - older_.begin();
-        newest_ = std::move(older_.back());
-        older_.pop_back();
-        return is_last ? newest_ : older_[static_cast<std::size_t>(index)];
+        const bool is_last = at + 1 == all.end();
+        const auto index = at - all.begin();
+        newest_ = std::move(all.back());
+        all.pop_back();
+        return is_last ? newest_ : all[static_cast<std::size_t>(index)];
     }
 
     /// Adds a session behind all others.
     void append(session s) {
-        if (any_) older_.push_back(std::move(newest_));
+        if (!empty()) older().push_back(std::move(newest_));
         newest_ = std::move(s);
-        any_ = true;
     }
 
     /// Removes the sessions that are cleared at t.
     void drop_cleared(timestamp t, duration lateness) {
-        const auto kept = std::find_if(older_.begin(), older_.end(),
-                                       [&](const session& s) { return session_cleared_at(s.end, lateness) > t; });
-        older_.erase(older_.begin(), kept);
-        if (any_ && older_.empty() && session_cleared_at(newest_.end, lateness) <= t) {
-            newest_.value = A();
-            any_ = false;
+        const auto is_kept = [&](const session& s) { return session_cleared_at(s.end, lateness) > t; };
+        if (older_) {
+            older_->erase(older_->begin(), std::find_if(older_->begin(), older_->end(), is_kept));
+            if (older_->empty()) older_.reset();
         }
+        if (!older_ && !empty() && !is_kept(newest_)) newest_ = none();
     }
 
     /// Calls `f(session)` in order of time.
     template <class F>
     void for_each(F f) const {
-        for (const session& s : older_) f(s);
-        if (any_) f(newest_);
+        if (older_)
+            for (const session& s : *older_) f(s);
+        if (!empty()) f(newest_);
     }
 
     /// The session that is due at t; nullptr if none is.
     const session* due(timestamp t) const noexcept {
-        for (const session& s : older_)
-            if (session_due_at(s.end) == t) return &s;
-        return any_ && session_due_at(newest_.end) == t ? &newest_ : nullptr;
+        const session* found = nullptr;
+        for_each([&](const session& s) {
+            if (session_due_at(s.end) == t) found = &s;
+        });
+        return found;
     }
 
     /// The first time after `t` at which a session is due or cleared; those due by `t` have fired.
@@ -121,9 +124,18 @@ public:
     }
 
 private:
-    session newest_{};
-    std::vector<session> older_;
-    bool any_ = false;
+    /// The end of the newest session if there is none: no session ends there.
+    static constexpr timestamp nothing = timestamp::min();
+
+    static session none() { return {timestamp::max(), nothing, A()}; }
+
+    std::vector<session>& older() {
+        if (!older_) older_ = std::make_unique<std::vector<session>>();
+        return *older_;
+    }
+
+    session newest_ = none();
+    std::unique_ptr<std::vector<session>> older_;
 };
 
 }  // namespace runnel::detail

@@ -164,11 +164,12 @@ public:
 private:
     static constexpr int buckets_per_gap = 16;
 
+    static constexpr timestamp not_scheduled = timestamp::min();
+
     struct entry {
-        detail::session_list<accumulator> sessions;
         /// When this key is next looked at: never after one of its sessions is due, or cleared.
-        timestamp scheduled = timestamp::max();
-        bool is_scheduled = false;
+        timestamp scheduled = not_scheduled;
+        detail::session_list<accumulator> sessions;
     };
     using event = typename detail::event_calendar<K>::event;
 
@@ -193,7 +194,7 @@ private:
                 [&](entry& e, std::size_t i, bool) {
                     const timestamp t = times[i];
                     session& newest = e.sessions.newest();
-                    if (!e.sessions.empty() && newest.start <= t && t <= newest.end) [[likely]] {
+                    if (newest.start <= t && t <= newest.end) [[likely]] {
                         // It has not fired, or t would lie behind its end: so the key is scheduled early enough.
                         newest.end = std::max(newest.end, t + gap_);
                         add_record(agg_, newest.value, records[i], t);
@@ -238,9 +239,8 @@ private:
 
     /// Sees to it that the key is looked at when `at` comes.
     void schedule(const K& key, entry& e, timestamp at) {
-        if (e.is_scheduled && e.scheduled <= at) return;
+        if (e.scheduled != not_scheduled && e.scheduled <= at) return;
         e.scheduled = at;
-        e.is_scheduled = true;
         events_.push(at, key);
     }
 
