@@ -179,6 +179,7 @@
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
 #include "runnel/window/session_window_operator.hpp"
+#include "runnel/window/slice_filler.hpp"
 #include "runnel/window/slice_store.hpp"
 #include "runnel/window/slice_window_operator.hpp"
 #include "runnel/window/slicing.hpp"

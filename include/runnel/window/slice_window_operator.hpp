@@ -8,16 +8,14 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
-#include "runnel/state/batch_update.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
-#include "runnel/window/by_value.hpp"
 #include "runnel/window/cumulative_contents.hpp"
 #include "runnel/window/saved_state.hpp"
+#include "runnel/window/slice_filler.hpp"
 #include "runnel/window/slice_store.hpp"
 #include "runnel/window/sliding_contents.hpp"
 #include "runnel/window/window.hpp"
@@ -65,6 +63,7 @@ class slice_window_operator {
     static constexpr bool overlapping = !std::is_same_v<window_contents, detail::one_slice>;
     using accumulator = accumulator_of<Agg>;
     using slice = detail::slice<K, accumulator>;
+    using filler = detail::slice_filler<K, T, Agg>;
     using wide = detail::wide;
     using key_function = detail::window_key<K, T, KeyFn>;
     using key_type = typename key_function::type;
@@ -102,24 +101,14 @@ public:
     }
 
     progress process(batch<T>& in, output<output_type>& out) {
-        while (!in.empty()) {
-            const std::size_t i = in.cursor();
-            slice* into = slices_.find(in.time(i));
-            const detail::slice_span span = into ? into->span : grid_.span_of(in.time(i));
-            const std::size_t end = end_of_run(in, span);
-            if (!span.has_window) {
-                without_window_ += end - i;
-                in.consume_until(end);
-            } else if (is_ahead(span)) {
-                if (end == in.size() || end - i >= long_run)
-                    add_run(into ? *into : insert(span), in, end);
-                else
-                    add_scattered(in);
-            } else if (add_behind(into, span, in, end, out) == progress::blocked) {
-                return progress::blocked;
-            }
+        for (;;) {
+            without_window_ += filler_.fill(
+                in, slices_, key_, agg_, [this](timestamp t) { return grid_.span_of(t); },
+                [this](const detail::slice_span& span) { return is_ahead(span); },
+                [this](const detail::slice_span& span) { return &insert(span); });
+            if (in.empty()) return progress::done;
+            if (add_behind(in, out) == progress::blocked) return progress::blocked;
         }
-        return progress::done;
     }
 
     progress advance(timestamp w, output<output_type>& out) {
@@ -199,82 +188,12 @@ private:
         return slices_.insert(span);
     }
 
-    /// Index behind the records from the cursor on that lie in one slice.
-    static std::size_t end_of_run(const batch<T>& in, const detail::slice_span& span) noexcept {
-        if (span.holds(in.min_time()) && span.holds(in.max_time())) return in.size();
-        std::size_t end = in.cursor() + 1;
-        while (end != in.size() && span.holds(in.time(end))) ++end;
-        return end;
-    }
-
-    static void add(const Agg& agg, accumulator& a, bool created, const T& record, timestamp t) {
-        if constexpr (!detail::creates_default<Agg>)
-            if (created) a = agg.create();
-        add_record(agg, a, record, t);
-    }
-
-    /// Puts the records from the cursor to `end` into their slice.
-    void add_run(slice& into, batch<T>& in, std::size_t end) {
-        const std::size_t begin = in.cursor();
-        add_all(into, in, end - begin, [begin](std::size_t n) { return begin + n; });
-        in.consume_until(end);
-    }
-
-    /// Puts records of several slices that come in turn into these, one slice after the other: until the batch ends,
-    /// or a record's windows have fired.
-    void add_scattered(batch<T>& in) {
-        std::size_t i = in.cursor();
-        for (; i != in.size(); ++i) {
-            slice* into = slices_.locate(in.time(i));
-            if (!into) {
-                const detail::slice_span span = grid_.span_of(in.time(i));
-                if (!span.has_window) {
-                    ++without_window_;
-                    continue;
-                }
-                if (!is_ahead(span)) break;
-                into = &insert(span);
-            }
-            if (!is_ahead(into->span)) break;
-            if (into->waiting.empty()) scattered_.push_back(into);
-            into->waiting.push_back(static_cast<std::uint32_t>(i));
-        }
-        for (slice* into : scattered_) {
-            const std::uint32_t* waiting = into->waiting.data();
-            add_all(*into, in, into->waiting.size(), [waiting](std::size_t n) -> std::size_t { return waiting[n]; });
-            into->waiting.clear();
-        }
-        scattered_.clear();
-        in.consume_until(i);
-    }
-
-    /// Puts `n` records into their slice; `index` gives their places in the batch.
-    template <class Index>
-    void add_all(slice& into, batch<T>& in, std::size_t n, Index index) {
-        const T* records = in.values();
-        const timestamp* times = in.times();
-        std::size_t at = 0;
-        try {
-            // Small functions go along by value: what is only pointed to would be loaded again for every record.
-            update_batch(
-                into.keys, 0, n,
-                [records, &at, index, key = detail::by_value_if_small(key_)](std::size_t i) -> key_type {
-                    at = i;
-                    return (*key)(records[index(i)]);
-                },
-                [records, times, index, agg = detail::by_value_if_small(agg_)](accumulator& a, std::size_t i,
-                                                                               bool created) {
-                    add(*agg, a, created, records[index(i)], times[index(i)]);
-                });
-        } catch (...) {
-            in.consume_until(index(at));  // names the record in hand
-            throw;
-        }
-    }
-
-    /// Takes records of a slice with windows that have fired already.
-    progress add_behind(slice* into, const detail::slice_span& span, batch<T>& in, std::size_t end,
-                        output<output_type>& out) {
+    /// Takes the records from the cursor on that lie in one slice, with windows that have fired already.
+    progress add_behind(batch<T>& in, output<output_type>& out) {
+        const timestamp first = in.time(in.cursor());
+        slice* into = slices_.find(first);
+        const detail::slice_span span = into ? into->span : grid_.span_of(first);
+        const std::size_t end = filler::end_of_run(in, span);
         for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
             const T& record = std::as_const(in).value(i);
             key_type key = key_(record);
@@ -289,7 +208,7 @@ private:
             const std::uint64_t hash = into->keys.hash(key);
             bool created;
             accumulator& a = into->keys.get_or_create(key, hash, &created);
-            add(agg_, a, created, record, in.time(i));
+            filler::add(agg_, a, created, record, in.time(i));
             if constexpr (overlapping) contents_.touched(key, hash, span, grid_);
             if (span.first_due <= w) fire_again(key, hash, a, in.time(i), w, out);
         }
@@ -360,9 +279,6 @@ private:
         out.emit({key, span.start, span.end, detail::finish(agg_, key, span, std::move(value))}, span.end.previous());
     }
 
-    /// From this length on, records that follow each other in one slice are put in as they lie.
-    static constexpr std::size_t long_run = 16;
-
     key_function key_;
     [[no_unique_address]] Agg agg_;
     grid_type grid_;
@@ -374,7 +290,7 @@ private:
     detail::group_watermarks restored_;
     detail::slice_store<K, accumulator> slices_;
     [[no_unique_address]] window_contents contents_;
-    std::vector<slice*> scattered_;  // those with waiting records, while a batch is taken in
+    filler filler_;
     std::uint64_t without_window_ = 0;
 
     timestamp next_due_ = timestamp::max();  // no window fires before; may be too low, never too high
