@@ -41,9 +41,10 @@ line_file::line_file(const std::string& path, const lines_file_options& options,
     const std::uint64_t size = file_->size();
     if (length) {
         if (size < *length)
-            throw io_error("cannot go on writing \"" + path + "\": it has " + std::to_string(size) + " bytes, and had " +
-                               std::to_string(*length) + " at the checkpoint, so somebody has changed it. Bring it back, "
-                               "or start the job without its checkpoints",
+            throw io_error("cannot go on writing \"" + path + "\": it has " + std::to_string(size) +
+                               " bytes, and had " + std::to_string(*length) +
+                               " at the checkpoint, so somebody has changed it. Bring it back, or start the job without "
+                               "its checkpoints",
                            0);
         if (size != *length) file_->truncate(*length);
         begun_at_ = *length;

@@ -15,12 +15,11 @@ TESTS = ROOT / "build" / "release" / "tests"
 # Per id: program, its arguments, what it is told by the environment.
 PROGRAMS = {
     "R1": [("torture_kills", ["10000"], {})],
-    "R3": [("torture_checkpoint_power", ["100000"], {}),
-           ("test_log", ["-tc=*power*"], {"RUNNEL_TORTURE": "1"})],
-    "R4": [("test_log", ["-tc=*segment*"], {"RUNNEL_TORTURE": "1"})],
+    "R3": [("torture_checkpoint_power", ["100000"], {}), ("torture_log_power", ["100000"], {})],
+    "R4": [("torture_log_tail", ["200000"], {})],
     "R5": [("torture_checkpoint_memory", [], {})],
-    "R6": [("torture_failing_calls", ["100"], {}), ("torture_checkpoint_calls", [], {}),
-           ("test_log", ["-tc=*call*"], {"RUNNEL_TORTURE": "1"})],
+    "R6": [("torture_failing_calls", ["100"], {}), ("torture_checkpoint_calls", ["10000"], {}),
+           ("torture_log_calls", ["10000"], {})],
     "R7": [("torture_schedules", ["1000000"], {})],
     "R13": [("test_graph", ["-tc=random graphs*"], {"RUNNEL_PROGRAMS": "100000"})],
     "R14": [("torture_rescale", ["20"], {})],

@@ -40,8 +40,8 @@ public:
     /// End of the input: after `done` all output is complete and safe. Not called when the job fails.
     virtual progress finish() { return flush(); }
     /// Comes with each checkpoint, after a `flush` that is done, and after `finish`. Puts what has been written since
-    /// the last call where no crash can lose it; a transactional sink keeps it out of sight and returns, as bytes of its
-    /// own format, all that `sink::commit` needs to make it visible (empty: there is nothing).
+    /// the last call where no crash can lose it; a transactional sink keeps it out of sight and returns, as bytes of
+    /// its own format, all that `sink::commit` needs to make it visible (empty: there is nothing).
     virtual std::string prepare() { return {}; }
 };
 
@@ -59,8 +59,8 @@ public:
     virtual std::size_t max_parallelism() const { return 1; }
     virtual std::vector<std::string> problems() const { return {}; }
 
-    // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is part
-    // of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results lie
+    // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is
+    // part of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results lie
     // in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
     // *Write-ahead*: what is prepared are the results themselves, and `commit` stores them together with the
     // checkpoint's number in one transaction of the target, or nothing if the number is there already.
