@@ -43,8 +43,8 @@ line_file::line_file(const std::string& path, const lines_file_options& options,
         if (size < *length)
             throw io_error("cannot go on writing \"" + path + "\": it has " + std::to_string(size) +
                                " bytes, and had " + std::to_string(*length) +
-                               " at the checkpoint, so somebody has changed it. Bring it back, or start the job without "
-                               "its checkpoints",
+                               " at the checkpoint, so somebody has changed it. Bring it back, or start the job "
+                               "without its checkpoints",
                            0);
         if (size != *length) file_->truncate(*length);
         begun_at_ = *length;

@@ -19,11 +19,11 @@ std::string name_of(const checkpoint& savepoint) {
     return fmt::format("{}/{}/{}", savepoint.job, savepoint.id, savepoint.taken.ns());
 }
 
-/// Encodes what has been left for later.
+/// Encodes what has been left for later. Precondition: its steps are done.
 void write_deferred(subtask_state& state) {
     for (saved_stage& s : state) {
         snapshot_writer to(s.snapshot);
-        for (deferred_save& f : std::exchange(s.deferred, {})) f(to);
+        for (auto& write : std::exchange(s.deferred, {}).writes) write(to);
     }
 }
 
@@ -264,8 +264,13 @@ void checkpoint_coordinator::complete() {
     std::shared_ptr<request> on_request;
     checkpoint c;
     timestamp begun;
-    // All have saved, so these change no more.
-    for (auto& [subtask, state] : pending_->states) write_deferred(state);
+    try {
+        // All have saved, so these change no more.
+        for (auto& [subtask, state] : pending_->states) write_deferred(state);
+    } catch (const std::exception& e) {
+        std::lock_guard lock(mutex_);
+        return failed(e.what());
+    }
     {
         std::lock_guard lock(mutex_);
         on_request = pending_->on_request;

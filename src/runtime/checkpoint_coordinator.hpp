@@ -30,7 +30,7 @@ class job_core;
 struct saved_stage {
     plan::node_id node;
     operator_snapshot snapshot;
-    std::vector<deferred_save> deferred;  ///< Of the snapshot.
+    deferred_saves deferred;  ///< Of the snapshot.
 };
 using subtask_state = std::vector<saved_stage>;
 

@@ -12,6 +12,16 @@ namespace {
 /// Steps (about a batch each) between two looks at the executor's other work and at the clock.
 constexpr int steps_per_run = 16;
 
+/// Does a part of what is left to be copied; true when all is done.
+bool copy_step(subtask_state& state) {
+    for (saved_stage& s : state)
+        while (!s.deferred.steps.empty()) {
+            if (!s.deferred.steps.back()()) return false;
+            s.deferred.steps.pop_back();
+        }
+    return true;
+}
+
 }  // namespace
 
 subtask::subtask(job_core& job, executor& on, runnel::clock& clock, std::string task_name, std::size_t subtask_index,
@@ -54,7 +64,16 @@ void subtask::run() noexcept {
     try {
         if (!job_.is_stopping()) {
             r = work();
-            if (r == result::finished && !stopped_ && job_.coordinator()) job_.coordinator()->finished(number, saved());
+            if (r == result::finished && job_.coordinator()) {
+                copy_all();
+                if (!stopped_) {
+                    subtask_state last = saved();
+                    while (!copy_step(last)) continue;
+                    job_.coordinator()->finished(number, std::move(last));
+                }
+            }
+            // Nothing can be done but to go on copying: that must not wait for whoever has no room.
+            if (r == result::blocked && copy_some()) r = result::more;
         }
         // A stage may be waiting for time rather than for room.
         if (r == result::blocked) call_at(std::min(resumes_at(), next_tick() > begin ? next_tick() : timestamp::max()));
@@ -116,9 +135,24 @@ progress subtask::send_barrier() {
 }
 
 void subtask::barrier_passed(checkpoint_id id) {
-    checkpoint_coordinator& coordinator = *job_.coordinator();
-    stopped_ = coordinator.stops_at(id);
-    coordinator.passed(number, id, saved());
+    copy_all();
+    stopped_ = job_.coordinator()->stops_at(id);
+    copying_ = saved();
+    copied_for_ = id;
+    if (stopped_) copy_all();
+    else copy_some();
+}
+
+/// Copies a part of the state of the last barrier; false if there was nothing to do. When all is copied, hands it over.
+bool subtask::copy_some() {
+    if (copied_for_ == 0) return false;
+    if (!copy_step(copying_)) return true;
+    job_.coordinator()->passed(number, std::exchange(copied_for_, 0), std::exchange(copying_, {}));
+    return true;
+}
+
+void subtask::copy_all() {
+    while (copy_some()) continue;
 }
 
 /// The state of all operators: nothing behind the barrier, or behind the end, has come to them.
@@ -161,6 +195,7 @@ subtask::result subtask::from_source() {
     using state = source_stage_base::state;
     source->woken();
     for (int i = 0; i < steps_per_run; ++i) {
+        copy_some();
         const auto [what, until] = source->step();
         switch (what) {
             case state::progressed: break;
@@ -170,6 +205,7 @@ subtask::result subtask::from_source() {
                 flushing_ = true;
                 if (source->flush() == progress::blocked) return result::blocked;
                 flushing_ = false;
+                if (copy_some()) return result::more;
                 call_at(std::min(until, next_tick()));
                 return result::waiting;
         }
@@ -179,6 +215,7 @@ subtask::result subtask::from_source() {
 
 subtask::result subtask::from_gate() {
     for (int i = 0; i < steps_per_run; ++i) {
+        copy_some();
         const gate::state what = gate->step();
         if (stopped_) return result::finished;
         switch (what) {
@@ -189,6 +226,7 @@ subtask::result subtask::from_gate() {
                 flushing_ = true;
                 if (gate->flush() == progress::blocked) return result::blocked;
                 flushing_ = false;
+                if (copy_some()) return result::more;
                 call_at(next_tick());
                 return result::waiting;
         }
@@ -224,6 +262,7 @@ void subtask::call_at(timestamp t) {
 void subtask::release() noexcept {
     if (pending_call_ != 0) clock_.cancel(pending_call_);
     pending_call_ = 0;
+    copying_.clear();  // Before what it is copied from.
     source.reset();
     gate.reset();
     stages.clear();

@@ -67,6 +67,8 @@ private:
     result work();
     progress send_barrier();
     subtask_state saved() const;
+    bool copy_some();
+    void copy_all();
     progress tick(timestamp now);
     timestamp next_tick() const;
     timestamp resumes_at() const;
@@ -94,6 +96,9 @@ private:
     checkpoint_id asked_ = 0;    ///< The newest barrier that this source knows of.
     checkpoint_id sending_ = 0;  ///< The one that is on its way through the operators; 0: none.
     bool stopped_ = false;       ///< A barrier has passed that ends the job.
+    /// The state of the last barrier while it is still being copied, and that barrier; 0: none.
+    subtask_state copying_;
+    checkpoint_id copied_for_ = 0;
     clock::call_id pending_call_ = 0;
     timestamp pending_at_ = timestamp::max();
 };

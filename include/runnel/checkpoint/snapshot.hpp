@@ -41,8 +41,13 @@ struct operator_snapshot {
 
 class snapshot_writer;
 
-/// A part of a snapshot that is written later. It owns all that it reads.
-using deferred_save = std::function<void(snapshot_writer&)>;
+/// What of a snapshot is left for later.
+struct deferred_saves {
+    /// To be called by the operator's own thread, again and again between other things, until it answers true.
+    std::vector<std::function<bool()>> steps;
+    /// To be called once, when all steps are done, by any thread. They own all that they read.
+    std::vector<std::function<void(snapshot_writer&)>> writes;
+};
 
 /// Takes the state of one subtask. Thread safety: unsafe.
 class snapshot_writer {
@@ -54,25 +59,31 @@ class snapshot_writer {
     }
 
 public:
-    /// `deferred`: where parts that are written later go, by another `snapshot_writer` for the same snapshot, on
-    /// whatever thread; null: they are written at once.
-    explicit snapshot_writer(operator_snapshot& into, std::vector<deferred_save>* deferred = nullptr)
+    /// `deferred`: where goes what is left for later; null: nothing is.
+    explicit snapshot_writer(operator_snapshot& into, deferred_saves* deferred = nullptr)
         : into_(into), deferred_(deferred) {}
     /// The bytes of keyed state `name` in group `g`; append to them. Valid until the next call.
     std::string& keyed(std::string_view name, key_group g) { return slot(into_.keyed, name)[g]; }
     /// A new entry of local state `name`; append to it. Valid until the next call.
     std::string& local(std::string_view name) { return slot(into_.local, name).emplace_back(); }
-    /// Has `f(snapshot_writer&)` called, once, when the operator may have gone on: a copy of state, which takes less
-    /// time than encoding it, keeps the operator's pause short.
+    /// Has `step()` called until it answers true: a copy of state that is made little by little, while the operator
+    /// goes on, keeps its pause short. What the copy shows is the state of now.
+    template <class Step>
+    void gradually(Step step) {
+        if (deferred_) deferred_->steps.emplace_back(std::move(step));
+        else while (!step()) continue;
+    }
+    /// Has `f(snapshot_writer&)` called with a writer for the same snapshot, when what is done gradually is done and the
+    /// operator has gone on: encodes such a copy.
     template <class F>
     void later(F f) {
-        if (deferred_) deferred_->emplace_back(std::move(f));
+        if (deferred_) deferred_->writes.emplace_back(std::move(f));
         else f(*this);
     }
 
 private:
     operator_snapshot& into_;
-    std::vector<deferred_save>* deferred_;
+    deferred_saves* deferred_;
 };
 
 /// Hands a subtask its part of a snapshot. Thread safety: unsafe.

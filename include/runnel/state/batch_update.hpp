@@ -27,6 +27,17 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
     constexpr std::size_t near_tags = 1 << 19;
 
     const auto hash = into.hash_function();
+    if (into.is_watched()) [[unlikely]] {
+        // Rare, and short: not worth the stages.
+        for (; first != last; ++first) {
+            auto&& key = key_at(first);
+            const std::uint64_t h = hash(key);
+            bool created = false;
+            auto& value = into.get_or_create(std::forward<decltype(key)>(key), h, &created);
+            update(value, first, created);
+        }
+        return;
+    }
     auto find = into.searches();
     const auto insert = [&]<class Key>(Key&& key, std::uint64_t h, std::size_t i) {
         auto& value = into.create(std::forward<Key>(key), h);

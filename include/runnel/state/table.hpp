@@ -24,7 +24,22 @@ void* allocate_table_memory(std::size_t bytes, std::size_t alignment);
 /// Frees it; with the same figures.
 void free_table_memory(void* memory, std::size_t bytes, std::size_t alignment) noexcept;
 
+/// Is told before a table changes; see frozen_table.hpp.
+class table_watcher {
+public:
+    /// The entry of this slot is about to be made, changed or destroyed.
+    virtual void before_change(std::size_t slot) noexcept = 0;
+    /// All entries are about to go or to move.
+    virtual void before_end() noexcept = 0;
+
+protected:
+    ~table_watcher() = default;
+};
+
 }  // namespace detail
+
+template <class K, class V>
+class frozen_table;
 
 /// Hash table from keys to values, made for updating many keys at a time, from a handful to tens of millions.
 ///
@@ -44,6 +59,8 @@ class table {
         K key;
         V value;
     };
+    template <class, class>
+    friend class frozen_table;
     static constexpr bool nothrow_equal = noexcept(std::declval<const K&>() == std::declval<const K&>());
     static constexpr bool nothrow_hash = noexcept(std::declval<const Hash&>()(std::declval<const K&>()));
 
@@ -120,9 +137,17 @@ public:
     /// Bytes allocated, without what keys and values themselves own.
     std::size_t memory_bytes() const noexcept { return bytes_for(groups()); }
 
+    /// Whether each change is announced first: then values are to be got by `get_or_create`, not by `searches`.
+    bool is_watched() const noexcept { return watcher_ != nullptr; }
+    /// Has what is being copied from the table copied to the end.
+    void unwatch() const noexcept {
+        if (watcher_) watcher_->before_end();
+    }
+
     /// Removes all keys; keeps the memory, unless less than a sixteenth of it was in use: then the next insertion
     /// starts with memory for twice the keys that there were.
     void clear() noexcept {
+        unwatch();
         const std::size_t had = size_;
         if (had < slots() / 16) {
             release();
@@ -134,6 +159,7 @@ public:
     }
     /// Removes all keys and frees the memory.
     void release() noexcept {
+        unwatch();
         destroy_entries();
         if (groups() != 0) detail::free_table_memory(find_.tags_, memory_bytes(), alignment);
         find_ = finder();
@@ -213,12 +239,18 @@ private:
     V& get_or_make(Key&& key, std::uint64_t hash, Make& make, bool* created) {
         V* const there = find_(key, hash);
         if (created) *created = there == nullptr;
-        return there ? *there : make_new(std::forward<Key>(key), hash, make);
+        if (!there) return make_new(std::forward<Key>(key), hash, make);
+        if (watcher_) [[unlikely]] watcher_->before_change(find_.slot_of(key, hash));
+        return *there;
     }
     template <class Key, class Make>
     V& make_new(Key&& key, std::uint64_t hash, Make& make) {
         if (size_ == limit_) grow();
-        return value_at(insert_new(hash, [&](void* at) { ::new (at) entry{std::forward<Key>(key), make()}; }));
+        return value_at(insert_new(hash, [&](void* at) {
+            if (watcher_) [[unlikely]]
+                watcher_->before_change(static_cast<std::size_t>(static_cast<entry*>(at) - find_.entries_));
+            ::new (at) entry{std::forward<Key>(key), make()};
+        }));
     }
 
     /// Puts a key that isn't there into a free slot; there must be one. `construct(void*)` may throw.
@@ -236,6 +268,7 @@ private:
         return slot;
     }
     void erase_slot(std::size_t slot, std::uint64_t hash) noexcept {
+        if (watcher_) [[unlikely]] watcher_->before_change(slot);
         std::destroy_at(find_.entries_ + slot);
         find_.tags_[slot] = 0;
         const std::size_t group = slot / detail::group_slots * detail::group_slots;
@@ -274,6 +307,7 @@ private:
     /// Moves all keys into memory of `groups` groups. They are taken in slot order and the low bits of the hash choose
     /// the group, so that doubling reads one stream and writes two.
     void rehash(std::size_t groups) {
+        unwatch();
         std::vector<std::uint64_t> hashes;
         if constexpr (!nothrow_hash) {
             hashes.reserve(size_);
@@ -304,8 +338,14 @@ private:
         size_ = 0;
     }
 
+    void watch(detail::table_watcher& by) const noexcept { watcher_ = &by; }
+    void watch_no_more() const noexcept { watcher_ = nullptr; }
+    std::uint8_t tag_at(std::size_t slot) const noexcept { return find_.tags_[slot]; }
+    const entry& entry_at(std::size_t slot) const noexcept { return find_.entries_[slot]; }
+
     [[no_unique_address]] Hash hash_{};
     finder find_;
+    mutable detail::table_watcher* watcher_ = nullptr;
     std::size_t size_ = 0;
     std::size_t limit_ = 0;
     std::size_t first_groups_ = 1;

@@ -11,6 +11,7 @@
 
 #include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
+#include "runnel/state/frozen_table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/cumulative_contents.hpp"
@@ -123,22 +124,32 @@ public:
 
     void save(snapshot_writer& to) const {
         to.local("windows") = windows_text_;
+        struct copied {
+            timestamp first;
+            frozen_table<K, accumulator> keys;
+        };
         // Shared, since a function must be copyable to be stored.
-        auto slices = std::make_shared<std::vector<std::pair<timestamp, table<K, accumulator>>>>();
-        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i)
-            slices->emplace_back(slices_[i].span.first, slices_[i].keys);
+        auto slices = std::make_shared<std::vector<std::unique_ptr<copied>>>();
+        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i) {
+            slices_[i].keys.unwatch();
+            slices->emplace_back(new copied{slices_[i].span.first, frozen_table<K, accumulator>(slices_[i].keys)});
+        }
+        to.gradually([slices] {
+            constexpr std::size_t bytes_a_step = 256 * 1024;
+            for (const auto& s : *slices)
+                if (!s->keys.step(bytes_a_step)) return false;
+            return true;
+        });
         to.later([slices, groups = context_.key_groups, mine = context_.mine, watermark = watermark_,
                   restored = restored_](snapshot_writer& into) {
             detail::keyed_entries entries(groups);
-            for (auto& [first, keys] : *slices) {
-                keys.for_each([&entries, first = first](const K& key, const accumulator& a) {
+            for (const auto& s : *slices)
+                s->keys.consume([&](const K& key, const accumulator& a) {
                     std::string& bytes = entries.next(key);
-                    codec<timestamp>::encode(first, bytes);
+                    codec<timestamp>::encode(s->first, bytes);
                     codec<K>::encode(key, bytes);
                     detail::encode_accumulator(a, bytes);
                 });
-                keys.release();
-            }
             entries.write(into, "slices", mine, watermark, restored);
         });
     }
