@@ -23,8 +23,45 @@ struct window_piece {
     A value;
 };
 
+/// What a window keeps for a trigger of the user's: its state, and the times that it has asked for.
+template <class State>
+struct trigger_memory {
+    State state{};
+    trigger_times event_times;
+    trigger_times processing_times;
+
+    timestamp next_event() const noexcept { return event_times.first(); }
+    timestamp next_tick() const noexcept { return processing_times.first(); }
+    bool has_event_by(timestamp t) const noexcept { return !event_times.empty() && event_times.first() <= t; }
+
+    void merge_times(const trigger_memory& later) {
+        event_times.merge(later.event_times);
+        processing_times.merge(later.processing_times);
+    }
+    void encode(std::string& out) const {
+        if constexpr (!std::is_same_v<State, no_trigger_state>) codec<State>::encode(state, out);
+        codec<std::vector<timestamp>>::encode(event_times.all(), out);
+        codec<std::vector<timestamp>>::encode(processing_times.all(), out);
+    }
+    void decode(byte_reader& in) {
+        if constexpr (!std::is_same_v<State, no_trigger_state>) state = codec<State>::decode(in);
+        for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) event_times.add(t);
+        for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) processing_times.add(t);
+    }
+};
+
+/// What a window without such a trigger keeps for it.
+struct no_trigger_memory {
+    static constexpr timestamp next_event() noexcept { return timestamp::max(); }
+    static constexpr timestamp next_tick() noexcept { return timestamp::max(); }
+    static constexpr bool has_event_by(timestamp) noexcept { return false; }
+    static constexpr void merge_times(const no_trigger_memory&) noexcept {}
+    static constexpr void encode(std::string&) noexcept {}
+    static constexpr void decode(byte_reader&) noexcept {}
+};
+
 /// A window of one key with all that concerns its firing.
-template <class A, class State = no_trigger_state>
+template <class A, class Memory = no_trigger_memory>
 struct kept_window {
     timestamp start;
     timestamp end;
@@ -36,9 +73,7 @@ struct kept_window {
     bool on_time = false;                  ///< Its on-time pane has been given.
     timestamp fire_at = timestamp::max();  ///< Watermark at which it fires, late.
     timestamp tick_at = timestamp::max();  ///< Processing time at which it fires.
-    State state{};                         ///< Of the user's trigger, and the times that it has asked for.
-    trigger_times event_times{};
-    trigger_times processing_times{};
+    [[no_unique_address]] Memory trigger{};
 
     window span() const noexcept { return {start, end}; }
 
@@ -67,8 +102,7 @@ struct kept_window {
         since += later.since;
         fired = std::max(fired, later.fired);
         tick_at = std::min(tick_at, later.tick_at);
-        event_times.merge(later.event_times);
-        processing_times.merge(later.processing_times);
+        trigger.merge_times(later.trigger);
     }
 
     void encode(std::string& out) const {
@@ -86,9 +120,7 @@ struct kept_window {
         codec<bool>::encode(on_time, out);
         codec<timestamp>::encode(fire_at, out);
         codec<timestamp>::encode(tick_at, out);
-        if constexpr (!std::is_same_v<State, no_trigger_state>) codec<State>::encode(state, out);
-        codec<std::vector<timestamp>>::encode(event_times.all(), out);
-        codec<std::vector<timestamp>>::encode(processing_times.all(), out);
+        trigger.encode(out);
     }
     static kept_window decode(byte_reader& in) {
         const timestamp start = codec<timestamp>::decode(in);
@@ -104,9 +136,7 @@ struct kept_window {
         w.on_time = codec<bool>::decode(in);
         w.fire_at = codec<timestamp>::decode(in);
         w.tick_at = codec<timestamp>::decode(in);
-        if constexpr (!std::is_same_v<State, no_trigger_state>) w.state = codec<State>::decode(in);
-        for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) w.event_times.add(t);
-        for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) w.processing_times.add(t);
+        w.trigger.decode(in);
         return w;
     }
 };

@@ -62,7 +62,8 @@ public:
         }
         std::vector<session>& all = older();
         all.push_back(std::move(newest_));
-        const auto begin = std::find_if(all.begin(), all.end(), [&](const session& s) { return s.end >= opened.start; });
+        const auto begin = std::find_if(all.begin(), all.end(),
+                                        [&](const session& s) { return s.end >= opened.start; });
         const auto end = std::find_if(begin, all.end(), [&](const session& s) { return s.start > opened.end; });
         auto at = begin;
         if (begin == end) {

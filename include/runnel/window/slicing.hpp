@@ -25,6 +25,15 @@ constexpr wide floor_mod(wide a, wide b) noexcept {
     return r < 0 ? r + b : r;
 }
 
+/// The first whole multiple of `period` that is larger than t.
+constexpr wide wide_multiple_after(wide t, duration period) noexcept {
+    const wide p = std::max<std::int64_t>(1, period.count());
+    return t - floor_mod(t, p) + p;
+}
+constexpr timestamp multiple_after(wide t, duration period) noexcept {
+    return saturate(wide_multiple_after(t, period));
+}
+
 /// The watermark that completes a window with this end: the last time inside it. Never the initial watermark.
 constexpr timestamp due_at(timestamp end) noexcept {
     return std::max(end.previous(), timestamp(timestamp::min().ns() + 1));

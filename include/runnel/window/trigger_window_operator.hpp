@@ -11,14 +11,18 @@
 
 #include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
+#include "runnel/state/batch_update.hpp"
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/event_calendar.hpp"
+#include "runnel/window/inline_list.hpp"
 #include "runnel/window/kept_window.hpp"
 #include "runnel/window/own_trigger.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
+#include "runnel/window/slicing.hpp"
+#include "runnel/window/staged_records.hpp"
 #include "runnel/window/window.hpp"
 #include "runnel/window/window_function.hpp"
 #include "runnel/window/window_key.hpp"
@@ -34,12 +38,6 @@ concept sliced_windows = requires(const Windows& windows) { windows.slices(durat
 template <class Windows>
 concept all_time = requires { requires Windows::is_global; };
 
-/// The first whole multiple of `period` that is larger than t.
-constexpr timestamp multiple_after(wide t, duration period) noexcept {
-    const wide p = std::max<std::int64_t>(1, period.count());
-    return saturate(t - floor_mod(t, p) + p);
-}
-
 /// How windows of the clock or the calendar lie in time; nothing for others.
 template <class Windows>
 auto grid_of(const Windows& windows, duration lateness) {
@@ -49,11 +47,28 @@ auto grid_of(const Windows& windows, duration lateness) {
 }
 
 template <class Firing, bool = has_own_trigger<Firing>>
-struct trigger_state_in {
-    using type = no_trigger_state;
+struct trigger_memory_in {
+    using state = no_trigger_state;
+    using type = no_trigger_memory;
 };
 template <class Firing>
-struct trigger_state_in<Firing, true> : trigger_state_of<decltype(std::declval<Firing&>().trigger)> {};
+struct trigger_memory_in<Firing, true> {
+    using state = typename trigger_state_of<decltype(std::declval<Firing&>().trigger)>::type;
+    using type = trigger_memory<state>;
+};
+
+/// What holds records back that only take part in what fires later.
+template <class K, class T, class Agg, class Grid, bool OnGrid>
+struct staging {
+    struct none {
+        none(const Grid&, const auto&) {}
+    };
+    using type = none;
+};
+template <class K, class T, class Agg, class Grid>
+struct staging<K, T, Agg, Grid, true> {
+    using type = staged_records<K, T, Agg, Grid>;
+};
 
 }  // namespace detail
 
@@ -64,20 +79,25 @@ struct trigger_state_in<Firing, true> : trigger_state_of<decltype(std::declval<F
 /// the time end - 1 ns, that of the global window `timestamp::max()`.
 /// Late records: those that come when all their windows are cleared go to the late output; a session is judged after
 /// merging.
-/// Checkpointed state: "panes", by key group: key, its windows with their contents.
-/// Complexity: O(windows of the record) aggregate steps per record.
+/// Checkpointed state: "panes", by key group: key, its windows with their contents; "staged", by key group: records
+/// that wait for an early result.
+/// Complexity: O(windows of the record) aggregate steps per record; if windows on a grid fire early by event time, per
+/// key and slice.
 /// Thread safety: unsafe; one subtask owns it.
 template <class K, class T, class KeyFn, class Spec, class Agg>
 class trigger_window_operator {
     using windows = typename Spec::windows_type;
     using firing = typename Spec::firing_type;
     using accumulator = accumulator_of<Agg>;
-    using state = typename detail::trigger_state_in<firing>::type;
-    using kept = detail::kept_window<accumulator, state>;
+    using state = typename detail::trigger_memory_in<firing>::state;
+    using kept = detail::kept_window<accumulator, typename detail::trigger_memory_in<firing>::type>;
     using key_function = detail::window_key<K, T, KeyFn>;
     using value_type = detail::finished_of<Agg, K>;
     static constexpr bool merging = detail::merging_windows<windows>;
     static constexpr bool own = has_own_trigger<firing>;
+    static constexpr bool stages = detail::sliced_windows<windows> && !own;
+    using grid_type = decltype(detail::grid_of(std::declval<const windows&>(), duration()));
+    using staging = typename detail::staging<K, T, Agg, grid_type, stages>::type;
 
 public:
     using input_type = T;
@@ -91,7 +111,8 @@ public:
           firing_(spec.firing()),
           lateness_(spec.lateness()),
           grid_(detail::grid_of(windows_, lateness_)),
-          windows_text_(spec.windows().text()) {}
+          windows_text_(spec.windows().text()),
+          staged_(make_staging()) {}
     /// Copies what the operator is made of, not what it has seen.
     trigger_window_operator(const trigger_window_operator& other)
         : key_(other.key_),
@@ -100,7 +121,8 @@ public:
           firing_(other.firing_),
           lateness_(other.lateness_),
           grid_(other.grid_),
-          windows_text_(other.windows_text_) {}
+          windows_text_(other.windows_text_),
+          staged_(make_staging()) {}
     trigger_window_operator(trigger_window_operator&&) = default;
     trigger_window_operator& operator=(trigger_window_operator&&) = delete;
 
@@ -117,11 +139,14 @@ public:
 
     progress process(batch<T>& in, output<output_type>& out) {
         if (context_.clock) now_ = std::max(now_, context_.clock->now());
-        for (std::size_t i = in.cursor(); i != in.size(); in.consume_until(++i)) {
+        for (;;) {
+            if constexpr (stages)
+                if (!restored_.ahead_of(watermark_)) without_window_ += staged_.take(in, key_, agg_, watermark_);
+            if (in.empty()) return progress::done;
             if (!out.ready() || !late_.ready()) return progress::blocked;
-            take(in, i, out);
+            take(in, in.cursor(), out);
+            in.consume_until(in.cursor() + 1);
         }
-        return progress::done;
     }
 
     progress advance(timestamp w, output<output_type>& out) {
@@ -130,11 +155,9 @@ public:
             ended_ = true;
             if (tick_until(timestamp::max(), out) == progress::blocked) return progress::blocked;
         }
-        const auto next_of = [this](const kept& x) { return next_event(x); };
-        const auto run = [&](const K& key, entry& e, kept& x, timestamp at) {
-            return run_events(key, e, x, at, out);
-        };
-        if (run_due(events_, &entry::scheduled, w, next_of, run) == progress::blocked) return progress::blocked;
+        if constexpr (stages)
+            if (release_until(w, out) == progress::blocked) return progress::blocked;
+        if (run_until(w, out) == progress::blocked) return progress::blocked;
         watermark_ = w;
         return progress::done;
     }
@@ -151,7 +174,10 @@ public:
     timestamp next_tick() const noexcept { return ticks_.earliest(); }
 
     /// Nothing is to be done at a watermark below.
-    timestamp next_due() const noexcept { return events_.earliest(); }
+    timestamp next_due() const noexcept {
+        if constexpr (stages) return std::min(events_.earliest(), staged_.next_due());
+        else return events_.earliest();
+    }
     /// The highest watermark that loaded state had seen.
     timestamp loaded_watermark() const noexcept { return restored_.highest(); }
 
@@ -164,6 +190,11 @@ public:
             for (const kept& x : e.windows) x.encode(bytes);
         });
         entries.write(to, "panes", context_.mine, watermark_, restored_);
+        if constexpr (stages) {
+            detail::keyed_entries staged(context_.key_groups);
+            staged_.save(staged);
+            staged.write(to, "staged", context_.mine, watermark_, restored_);
+        }
         to.local("windows") = windows_text_;
     }
     void load(snapshot_reader& from) {
@@ -173,19 +204,32 @@ public:
             entry& e = keys_.get_or_create(key, keys_.hash(key));
             for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
                 e.windows.push_back(kept::decode(in));
-                schedule(key, e, e.windows.back());
+                schedule(key, e, *(e.windows.end() - 1));
             }
         });
+        if constexpr (stages)
+            detail::keyed_entries::read(from, "staged", restored_, [&](byte_reader& in) {
+                const timestamp t = codec<timestamp>::decode(in);
+                const timestamp point = codec<timestamp>::decode(in);
+                const K key = codec<K>::decode(in);
+                const accumulator value = detail::decode_accumulator<accumulator>(in);
+                entry& e = keys_.get_or_create(key, keys_.hash(key));
+                for_each_window(t, [&](const window& span) {
+                    kept& x = place(e, span, restored_.of(key, watermark_));
+                    agg_.merge(x.piece_at(point, agg_), value);
+                    schedule(key, e, x);
+                });
+            });
     }
 
     /// Records so far that had no window at all.
     std::uint64_t without_window() const noexcept { return without_window_; }
-    /// Keys that have a window now.
+    /// Keys that have a window now; those whose records are all held back until a result have none yet.
     std::size_t live_keys() const noexcept { return keys_.size(); }
 
 private:
     struct entry {
-        std::vector<kept> windows;  // by end, then start
+        detail::inline_list<kept> windows;  // by end, then start
         /// When this key is next looked at, in event time and in processing time: never after something is due.
         timestamp scheduled = timestamp::max();
         timestamp ticked = timestamp::max();
@@ -193,6 +237,11 @@ private:
         bool is_ticked = false;
     };
     using calendar = detail::event_calendar<K>;
+
+    staging make_staging() const {
+        if constexpr (stages) return staging(grid_, firing_.early);
+        else return staging(grid_, firing_);
+    }
 
     void open_with(const operator_context& context, output<late_record<T>>* late) {
         context_ = context;
@@ -216,9 +265,9 @@ private:
     timestamp next_event(const kept& x) const noexcept {
         timestamp next = x.closed ? std::min(x.fire_at, cleared(x)) : due(x);
         if (!x.closed && !x.pieces.empty()) next = std::min(next, x.pieces.front().point.previous());
-        return std::min(next, x.event_times.first());
+        return std::min(next, x.trigger.next_event());
     }
-    timestamp next_tick_of(const kept& x) const noexcept { return std::min(x.tick_at, x.processing_times.first()); }
+    timestamp next_tick_of(const kept& x) const noexcept { return std::min(x.tick_at, x.trigger.next_tick()); }
 
     // Records
 
@@ -246,8 +295,7 @@ private:
         if constexpr (merging) {
             take_into(windows_.opened(record, t));
         } else if constexpr (detail::sliced_windows<windows>) {
-            for (auto at = grid_.first_window(t); at <= grid_.last_window(t); at = grid_.next(at))
-                take_into({grid_.start(at), grid_.end(at)});
+            for_each_window(t, take_into);
         } else {
             for (const window& span : windows_.windows_of(t)) take_into(span);
         }
@@ -255,6 +303,14 @@ private:
             ++without_window_;
         else if (!taken)
             late_.take(in.take(i), t, w, merging ? late_reason::session_cleared : late_reason::window_cleared);
+    }
+
+    /// Calls `f(window)` for the windows on the grid that contain t, in order of their ends.
+    template <class F>
+    void for_each_window(timestamp t, F f) const {
+        const auto last = grid_.last_window(t);
+        for (auto at = grid_.first_window(t); at <= last; at = grid_.next(at))
+            f(window{grid_.start(at), grid_.end(at)});
     }
 
     static bool touches(const kept& x, const window& span) noexcept {
@@ -272,7 +328,7 @@ private:
         const auto before = [](const kept& x, const window& y) {
             return std::pair(x.end, x.start) < std::pair(y.end, y.start);
         };
-        auto at = e.windows.end();
+        kept* at = nullptr;
         if constexpr (merging) {
             const auto first = std::find_if(e.windows.begin(), e.windows.end(),
                                             [&](const kept& x) { return touches(x, span); });
@@ -288,7 +344,7 @@ private:
     }
 
     /// Makes one session of all that `span` touches, the first of which is given.
-    kept& join(entry& e, typename std::vector<kept>::iterator first, const window& opened, timestamp w) {
+    kept& join(entry& e, kept* first, const window& opened, timestamp w) {
         const window span = merged(e, opened);
         auto last = first + 1;
         while (last != e.windows.end() && touches(*last, opened)) ++last;
@@ -298,8 +354,8 @@ private:
         const timestamp fire_at = was_closed ? first->fire_at : timestamp::max();
         for (auto x = first + 1; x != last; ++x) {
             if constexpr (own)
-                if constexpr (requires { firing_.trigger.on_merge(first->state, x->state); })
-                    firing_.trigger.on_merge(first->state, x->state);
+                if constexpr (requires { firing_.trigger.on_merge(first->trigger.state, x->trigger.state); })
+                    firing_.trigger.on_merge(first->trigger.state, x->trigger.state);
             first->merge(std::move(*x), agg_);
         }
         e.windows.erase(first + 1, last);
@@ -362,13 +418,56 @@ private:
     template <class Ask>
     void act(kept& x, const K& key, output<output_type>& out, Ask ask) {
         detail::trigger_times unwanted;
-        trigger_context<state> context(x.state, x.span(), restored_.of(key, watermark_), now_, x.event_times,
-                                       ended_ ? unwanted : x.processing_times);
+        trigger_context<state> context(x.trigger.state, x.span(), restored_.of(key, watermark_), now_,
+                                       x.trigger.event_times, ended_ ? unwanted : x.trigger.processing_times);
         const trigger_result answer = ask(context);
         if (answer == trigger_result::fire || answer == trigger_result::fire_and_purge) fire(x, key, out);
         if (answer == trigger_result::purge || answer == trigger_result::fire_and_purge) {
             x.value = agg_.create();
             x.since = 0;
+        }
+    }
+
+    /// Hands the records of slices that watermark w has passed over to their windows, which fire early with them.
+    progress release_until(timestamp w, output<output_type>& out) {
+        while (!staged_.empty() && staged_.next_due() <= w) {
+            const timestamp at = staged_.next_due();
+            const timestamp point = staged_.point();
+            if (run_until(at.previous(), out) == progress::blocked) return progress::blocked;
+            released_.clear();
+            for_each_window(staged_.first_time(), [this](const window& span) { released_.push_back(span); });
+            for (;;) {
+                if (!out.ready()) return progress::blocked;
+                const std::size_t room = (out.batch_size() - out.current().size()) / released_.size();
+                const auto slots = staged_.next_keys(std::max<std::size_t>(1, room));
+                if (slots.empty()) break;
+                update_batch(
+                    keys_, 0, slots.size(), [&](std::size_t i) -> const K& { return staged_.key_at(slots[i]); },
+                    [&](entry& e, std::size_t i, bool) {
+                        release(staged_.key_at(slots[i]), e, staged_.value_at(slots[i]), at, point, out);
+                    });
+                staged_.handed_over(slots.back());
+            }
+            staged_.drop_first();
+        }
+        return progress::done;
+    }
+    /// Hands records of one key over, at watermark `at`: they are part of what fires for `point`.
+    void release(const K& key, entry& e, const accumulator& records, timestamp at, timestamp point,
+                 output<output_type>& out) {
+        for (const window& span : released_) {
+            kept& x = place(e, span, watermark_);
+            if (x.end <= point) {
+                agg_.merge(x.value, records);  // It fires no more before its end.
+            } else if (point.previous() == at && !(e.is_scheduled && e.scheduled <= at) &&
+                       out.current().size() < out.batch_size()) {
+                agg_.merge(x.value, records);
+                fire(x, key, out);
+            } else {
+                // It fires later, or something else is due for this key now, or there is no room: all in its turn.
+                agg_.merge(x.piece_at(point, agg_), records);
+            }
+            plan_event(key, e, x);
         }
     }
 
@@ -378,7 +477,7 @@ private:
     outcome run_events(const K& key, entry& e, kept& x, timestamp at, output<output_type>& out) {
         while (next_event(x) <= at) {
             if (!out.ready()) return outcome::blocked;
-            if (!x.closed && due(x) <= std::min(at, x.event_times.first())) {
+            if (!x.closed && due(x) <= std::min(at, x.trigger.next_event())) {
                 x.closed = true;
                 x.take_pieces(timestamp::max(), agg_);
                 if constexpr (own)
@@ -388,9 +487,9 @@ private:
                 else
                     fire(x, key, out);
                 plan_tick(key, e, x);
-            } else if (!x.event_times.empty() && x.event_times.first() <= at) {
+            } else if (x.trigger.has_event_by(at)) {
                 if constexpr (own) {
-                    const timestamp t = x.event_times.take_first();
+                    const timestamp t = x.trigger.event_times.take_first();
                     act(x, key, out,
                         [&](auto& context) { return firing_.trigger.on_time(t, time_kind::event, context); });
                 }
@@ -403,7 +502,8 @@ private:
             } else {
                 if (!own && x.since != 0) fire(x, key, out);
                 if constexpr (own) {
-                    trigger_context<state> context(x.state, x.span(), at, now_, x.event_times, x.processing_times);
+                    trigger_context<state> context(x.trigger.state, x.span(), at, now_, x.trigger.event_times,
+                                                   x.trigger.processing_times);
                     if constexpr (requires { firing_.trigger.clear(context); }) firing_.trigger.clear(context);
                 }
                 return outcome::cleared;
@@ -412,12 +512,20 @@ private:
         return outcome::kept;
     }
 
+    progress run_until(timestamp w, output<output_type>& out) {
+        const auto next_of = [this](const kept& x) { return next_event(x); };
+        const auto run = [&](const K& key, entry& e, kept& x, timestamp at) {
+            return run_events(key, e, x, at, out);
+        };
+        return run_due(events_, &entry::scheduled, w, next_of, run);
+    }
+
     /// Does what is due by `at` in processing time.
     outcome run_ticks(const K& key, entry& e, kept& x, timestamp at, output<output_type>& out) {
         while (next_tick_of(x) <= at && next_tick_of(x) != timestamp::max()) {
             if (!out.ready()) return outcome::blocked;
             if constexpr (own) {
-                const timestamp t = x.processing_times.take_first();
+                const timestamp t = x.trigger.processing_times.take_first();
                 act(x, key, out,
                     [&](auto& context) { return firing_.trigger.on_time(t, time_kind::processing, context); });
                 plan_event(key, e, x);
@@ -462,10 +570,11 @@ private:
                 continue;
             }
             for (std::size_t i = 0; i != e->windows.size();) {
-                const outcome done = run(key, *e, e->windows[i], at);
+                kept* const x = e->windows.begin() + i;
+                const outcome done = run(key, *e, *x, at);
                 if (done == outcome::blocked) return progress::blocked;
                 if (done == outcome::cleared)
-                    e->windows.erase(e->windows.begin() + static_cast<std::ptrdiff_t>(i));
+                    e->windows.erase(x, x + 1);
                 else
                     ++i;
             }
@@ -517,8 +626,10 @@ private:
     windows windows_;
     firing firing_;
     duration lateness_;
-    [[no_unique_address]] decltype(detail::grid_of(std::declval<const windows&>(), duration())) grid_;
+    [[no_unique_address]] grid_type grid_;
     std::string windows_text_;
+    [[no_unique_address]] staging staged_;
+    std::vector<window> released_;  // those of the slice that is handed over
 
     operator_context context_;
     detail::late_output<T> late_;

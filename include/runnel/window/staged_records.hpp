@@ -1,0 +1,119 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "runnel/codec/binary.hpp"
+#include "runnel/core/batch.hpp"
+#include "runnel/core/timestamp.hpp"
+#include "runnel/window/aggregate.hpp"
+#include "runnel/window/saved_state.hpp"
+#include "runnel/window/slice_filler.hpp"
+#include "runnel/window/slice_store.hpp"
+#include "runnel/window/slicing.hpp"
+#include "runnel/window/triggers.hpp"
+
+namespace runnel::detail {
+
+/// Records of windows on a grid that fire early, every period of event time, until event time has come so far that
+/// they are part of what fires: an accumulator per key and slice, however many windows share it.
+///
+/// A slice ends where one of the grid ends, and at each whole multiple of the period. So all its records belong to the
+/// same windows and wait for the same multiple, and none of its windows fires before its last tick has passed.
+/// Order: slices are handed over in order of time.
+/// Complexity: O(1) per record.
+/// Thread safety: unsafe.
+template <class K, class T, class Agg, class Grid>
+class staged_records {
+    using accumulator = accumulator_of<Agg>;
+    using slice_type = slice<K, accumulator>;
+
+public:
+    staged_records(const Grid& grid, const firing_rule& early)
+        : grid_(grid),
+          is_used_(early.what == firing_rule::kind::event_time),
+          period_(std::max(early.period, duration(1))),
+          slices_(std::max(grid.slices_per_tick(), 1.0 / static_cast<double>(period_.count()))) {}
+
+    /// Takes the records from the cursor on, up to the first one of a slice that watermark w has passed. Returns how
+    /// many of them had no window.
+    template <class Key>
+    std::size_t take(batch<T>& in, const Key& key, const Agg& agg, timestamp w) {
+        if (!is_used_) return 0;
+        return filler_.fill(
+            in, slices_, key, agg, [this](timestamp t) { return span_of(t); },
+            // At the end of all times a window is complete before its last tick.
+            [w](const slice_span& span) { return w < span.last && span.last <= span.first_due; },
+            [this](const slice_span& span) -> slice_type* {
+                return slices_.end_index() - slices_.begin_index() < most_slices ? &slices_.insert(span) : nullptr;
+            });
+    }
+
+    /// The watermark at which the first slice is to be handed over; timestamp::max() if there is none.
+    timestamp next_due() const noexcept { return empty() ? timestamp::max() : first_slice().span.last; }
+    bool empty() const noexcept { return slices_.empty(); }
+    /// Any time in the first slice.
+    timestamp first_time() const noexcept { return first_slice().span.first; }
+    /// The multiple of the period that the records of the first slice wait for.
+    timestamp point() const noexcept { return point_of(first_slice().span); }
+
+    /// Some keys of the first slice that have not been handed over yet, by slot; none if there are no more.
+    std::span<const std::size_t> next_keys(std::size_t most) noexcept {
+        const table<K, accumulator>& keys = first_slice().keys;
+        std::size_t n = 0;
+        for (std::size_t s = cursor_; n != std::min(most, block) && (s = keys.next(s)) != keys.slots(); ++s)
+            slots_[n++] = s;
+        return {slots_, n};
+    }
+    const K& key_at(std::size_t slot) const noexcept { return first_slice().keys.key_at(slot); }
+    const accumulator& value_at(std::size_t slot) const noexcept { return first_slice().keys.value_at(slot); }
+    /// The keys up to `slot` have been handed over.
+    void handed_over(std::size_t slot) noexcept { cursor_ = slot + 1; }
+    void drop_first() {
+        slices_.drop_front();
+        cursor_ = 0;
+    }
+
+    /// Appends entries: a time of the slice, the multiple that it waits for, key, accumulator.
+    void save(keyed_entries& entries) const {
+        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i) {
+            const slice_type& s = slices_[i];
+            for (std::size_t at = s.keys.next(i == slices_.begin_index() ? cursor_ : 0); at != s.keys.slots();
+                 at = s.keys.next(at + 1)) {
+                std::string& bytes = entries.next(s.keys.key_at(at));
+                codec<timestamp>::encode(s.span.first, bytes);
+                codec<timestamp>::encode(point_of(s.span), bytes);
+                codec<K>::encode(s.keys.key_at(at), bytes);
+                encode_accumulator(s.keys.value_at(at), bytes);
+            }
+        }
+    }
+
+private:
+    /// Bounds what many slices of few records would cost; what comes beyond is left to be taken one by one.
+    static constexpr std::size_t most_slices = 1024;
+    static constexpr std::size_t block = 256;
+
+    const slice_type& first_slice() const noexcept { return slices_[slices_.begin_index()]; }
+    timestamp point_of(const slice_span& span) const noexcept { return multiple_after(span.last.ns(), period_); }
+
+    slice_span span_of(timestamp t) const noexcept {
+        slice_span span = grid_.span_of(t);
+        const wide next = wide_multiple_after(t.ns(), period_);
+        span.first = std::max(span.first, saturate(next - period_.count()));
+        span.last = std::min(span.last, saturate(next - 1));
+        return span;
+    }
+
+    Grid grid_;
+    bool is_used_;
+    duration period_;
+    slice_store<K, accumulator> slices_;
+    slice_filler<K, T, Agg> filler_;
+    std::size_t cursor_ = 0;  // the slots of the first slice before it have been handed over
+    std::size_t slots_[block];
+};
+
+}  // namespace runnel::detail
