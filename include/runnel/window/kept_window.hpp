@@ -4,14 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "runnel/codec/binary.hpp"
 #include "runnel/window/aggregate.hpp"
-#include "runnel/window/own_trigger.hpp"
 #include "runnel/window/saved_state.hpp"
+#include "runnel/window/trigger_memory.hpp"
 #include "runnel/window/window.hpp"
 
 namespace runnel::detail {
@@ -21,43 +20,6 @@ template <class A>
 struct window_piece {
     timestamp point;
     A value;
-};
-
-/// What a window keeps for a trigger of the user's: its state, and the times that it has asked for.
-template <class State>
-struct trigger_memory {
-    State state{};
-    trigger_times event_times;
-    trigger_times processing_times;
-
-    timestamp next_event() const noexcept { return event_times.first(); }
-    timestamp next_tick() const noexcept { return processing_times.first(); }
-    bool has_event_by(timestamp t) const noexcept { return !event_times.empty() && event_times.first() <= t; }
-
-    void merge_times(const trigger_memory& later) {
-        event_times.merge(later.event_times);
-        processing_times.merge(later.processing_times);
-    }
-    void encode(std::string& out) const {
-        if constexpr (!std::is_same_v<State, no_trigger_state>) codec<State>::encode(state, out);
-        codec<std::vector<timestamp>>::encode(event_times.all(), out);
-        codec<std::vector<timestamp>>::encode(processing_times.all(), out);
-    }
-    void decode(byte_reader& in) {
-        if constexpr (!std::is_same_v<State, no_trigger_state>) state = codec<State>::decode(in);
-        for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) event_times.add(t);
-        for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) processing_times.add(t);
-    }
-};
-
-/// What a window without such a trigger keeps for it.
-struct no_trigger_memory {
-    static constexpr timestamp next_event() noexcept { return timestamp::max(); }
-    static constexpr timestamp next_tick() noexcept { return timestamp::max(); }
-    static constexpr bool has_event_by(timestamp) noexcept { return false; }
-    static constexpr void merge_times(const no_trigger_memory&) noexcept {}
-    static constexpr void encode(std::string&) noexcept {}
-    static constexpr void decode(byte_reader&) noexcept {}
 };
 
 /// A window of one key with all that concerns its firing.
@@ -76,6 +38,7 @@ struct kept_window {
     [[no_unique_address]] Memory trigger{};
 
     window span() const noexcept { return {start, end}; }
+    bool touches(const window& other) const noexcept { return start <= other.end && other.start <= end; }
 
     /// Makes the records that waited for points up to `point` part of the value; false if there were none.
     template <class Agg>
@@ -140,5 +103,14 @@ struct kept_window {
         return w;
     }
 };
+
+/// The session that `opened` becomes together with those of `windows` that it overlaps or touches.
+template <class Windows>
+window merged_with(const Windows& windows, const window& opened) noexcept {
+    window span = opened;
+    for (const auto& x : windows)
+        if (x.touches(opened)) span = {std::min(x.start, span.start), std::max(x.end, span.end)};
+    return span;
+}
 
 }  // namespace runnel::detail

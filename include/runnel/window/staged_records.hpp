@@ -31,10 +31,12 @@ class staged_records {
     using slice_type = slice<K, accumulator>;
 
 public:
-    staged_records(const Grid& grid, const firing_rule& early)
+    /// `firing`: with the rule for early results.
+    template <class Firing>
+    staged_records(const Grid& grid, const Firing& firing)
         : grid_(grid),
-          is_used_(early.what == firing_rule::kind::event_time),
-          period_(std::max(early.period, duration(1))),
+          is_used_(firing.early.what == firing_rule::kind::event_time),
+          period_(std::max(firing.early.period, duration(1))),
           slices_(std::max(grid.slices_per_tick(), 1.0 / static_cast<double>(period_.count()))) {}
 
     /// Takes the records from the cursor on, up to the first one of a slice that watermark w has passed. Returns how
@@ -114,6 +116,19 @@ private:
     slice_filler<K, T, Agg> filler_;
     std::size_t cursor_ = 0;  // the slots of the first slice before it have been handed over
     std::size_t slots_[block];
+};
+
+/// What holds records back that only take part in what fires later.
+template <class K, class T, class Agg, class Grid, bool OnGrid>
+struct staging {
+    struct none {
+        none(const Grid&, const auto&) {}
+    };
+    using type = none;
+};
+template <class K, class T, class Agg, class Grid>
+struct staging<K, T, Agg, Grid, true> {
+    using type = staged_records<K, T, Agg, Grid>;
 };
 
 }  // namespace runnel::detail

@@ -23,54 +23,14 @@
 #include "runnel/window/session_list.hpp"
 #include "runnel/window/slicing.hpp"
 #include "runnel/window/staged_records.hpp"
+#include "runnel/window/trigger_memory.hpp"
+#include "runnel/window/triggers.hpp"
 #include "runnel/window/window.hpp"
 #include "runnel/window/window_function.hpp"
 #include "runnel/window/window_key.hpp"
+#include "runnel/window/window_kinds.hpp"
 
 namespace runnel {
-
-namespace detail {
-
-template <class Windows>
-concept merging_windows = requires { requires Windows::merges; };
-template <class Windows>
-concept sliced_windows = requires(const Windows& windows) { windows.slices(duration()); };
-template <class Windows>
-concept all_time = requires { requires Windows::is_global; };
-
-/// How windows of the clock or the calendar lie in time; nothing for others.
-template <class Windows>
-auto grid_of(const Windows& windows, duration lateness) {
-    struct none {};
-    if constexpr (sliced_windows<Windows>) return windows.slices(lateness);
-    else return none();
-}
-
-template <class Firing, bool = has_own_trigger<Firing>>
-struct trigger_memory_in {
-    using state = no_trigger_state;
-    using type = no_trigger_memory;
-};
-template <class Firing>
-struct trigger_memory_in<Firing, true> {
-    using state = typename trigger_state_of<decltype(std::declval<Firing&>().trigger)>::type;
-    using type = trigger_memory<state>;
-};
-
-/// What holds records back that only take part in what fires later.
-template <class K, class T, class Agg, class Grid, bool OnGrid>
-struct staging {
-    struct none {
-        none(const Grid&, const auto&) {}
-    };
-    using type = none;
-};
-template <class K, class T, class Agg, class Grid>
-struct staging<K, T, Agg, Grid, true> {
-    using type = staged_records<K, T, Agg, Grid>;
-};
-
-}  // namespace detail
 
 /// Aggregates the records of each key over windows of any kind, each kept by itself, so that it can fire early, late,
 /// in differences or by a trigger of the user's. (What needs none of these is left to faster operators.)
@@ -112,7 +72,7 @@ public:
           lateness_(spec.lateness()),
           grid_(detail::grid_of(windows_, lateness_)),
           windows_text_(spec.windows().text()),
-          staged_(make_staging()) {}
+          staged_(grid_, firing_) {}
     /// Copies what the operator is made of, not what it has seen.
     trigger_window_operator(const trigger_window_operator& other)
         : key_(other.key_),
@@ -122,7 +82,7 @@ public:
           lateness_(other.lateness_),
           grid_(other.grid_),
           windows_text_(other.windows_text_),
-          staged_(make_staging()) {}
+          staged_(grid_, firing_) {}
     trigger_window_operator(trigger_window_operator&&) = default;
     trigger_window_operator& operator=(trigger_window_operator&&) = delete;
 
@@ -238,11 +198,6 @@ private:
     };
     using calendar = detail::event_calendar<K>;
 
-    staging make_staging() const {
-        if constexpr (stages) return staging(grid_, firing_.early);
-        else return staging(grid_, firing_);
-    }
-
     void open_with(const operator_context& context, output<late_record<T>>* late) {
         context_ = context;
         late_.open(context, late);
@@ -282,7 +237,7 @@ private:
             has_window = true;
             if constexpr (merging) {
                 const entry* e = keys_.find(key, hash);
-                if (is_late_for(e ? merged(*e, span) : span, w)) return;
+                if (is_late_for(e ? detail::merged_with(e->windows, span) : span, w)) return;
             } else {
                 if (is_late_for(span, w)) return;
             }
@@ -313,16 +268,6 @@ private:
             f(window{grid_.start(at), grid_.end(at)});
     }
 
-    static bool touches(const kept& x, const window& span) noexcept {
-        return x.start <= span.end && span.start <= x.end;
-    }
-    static window merged(const entry& e, window span) noexcept {
-        const window opened = span;
-        for (const kept& x : e.windows)
-            if (touches(x, opened)) span = {std::min(x.start, span.start), std::max(x.end, span.end)};
-        return span;
-    }
-
     /// The window for `span`, made if there is none.
     kept& place(entry& e, window span, timestamp w) {
         const auto before = [](const kept& x, const window& y) {
@@ -331,7 +276,7 @@ private:
         kept* at = nullptr;
         if constexpr (merging) {
             const auto first = std::find_if(e.windows.begin(), e.windows.end(),
-                                            [&](const kept& x) { return touches(x, span); });
+                                            [&](const kept& x) { return x.touches(span); });
             if (first != e.windows.end()) return join(e, first, span, w);
             at = std::lower_bound(e.windows.begin(), e.windows.end(), span, before);
         } else {
@@ -345,9 +290,9 @@ private:
 
     /// Makes one session of all that `span` touches, the first of which is given.
     kept& join(entry& e, kept* first, const window& opened, timestamp w) {
-        const window span = merged(e, opened);
+        const window span = detail::merged_with(e.windows, opened);
         auto last = first + 1;
-        while (last != e.windows.end() && touches(*last, opened)) ++last;
+        while (last != e.windows.end() && last->touches(opened)) ++last;
         bool was_closed = false, was_on_time = false;
         for (auto x = first; x != last; ++x)
             if (x->span() == span) was_closed = x->closed, was_on_time = x->on_time;
