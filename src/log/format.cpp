@@ -130,7 +130,8 @@ bool batch_header::decode(const char* p, std::uint32_t salt) noexcept {
     transaction = load<std::uint64_t>(p + 40);
     synced = load<std::uint64_t>(p + 48);
     newest = timestamp(load<std::int64_t>(p + 56));
-    return kind <= batch_kind::abort && count <= span && base <= UINT64_MAX - span;
+    return kind <= batch_kind::abort && count <= span && base < UINT64_MAX - span &&
+           (kind == batch_kind::records) == (transaction == 0) && transaction <= base + 1;
 }
 
 bool batch_header::may_begin(const char* bytes) noexcept { return load<std::uint32_t>(bytes) == batch_mark; }

@@ -31,6 +31,9 @@ bool partition_walk::next() {
         if (compacted ? h.base < expected_ : h.base != expected_)
             fail("here is a batch of offset " + std::to_string(h.base) + " where " + std::to_string(expected_) +
                  " should be");
+        // So that who finds one knows that it is not of a compacted segment.
+        if (compacted && h.kind != batch_kind::records)
+            fail("a compacted segment has no transactions, and here is one");
         expected_ = h.end();
         if (h.end() <= offset_) continue;
         offset_ = h.end();

@@ -83,6 +83,10 @@ recovered_segment scan(partition& p, std::uint64_t base, bool complete) {
         s.report.cut = size;
         return s;
     }
+    if (!complete && s.header.end != 0)
+        throw log_corrupted(s.file->name(), 0,
+                            "a segment that was compacted has others behind it, and this one has none. Restore those "
+                            "files from a copy");
     s.epoch = s.header.epoch;
     s.newest = s.header.newest;
     s.next = base;
@@ -166,16 +170,23 @@ recovered_segment recover(partition& p) {
             const log_recovery report = s.report;
             s = scan(p, bases[bases.size() - 2], true);
             if (s.next != base) damaged(*s.file, s.size, s.next);
-            p.files().remove(p.path_of(base));
-            p.files().sync_directory(p.folder());
             s.report = report;
-            return s;
+            if (s.header.end == 0) {
+                p.files().remove(p.path_of(base));
+                p.files().sync_directory(p.folder());
+                return s;
+            }
         }
     }
+    // Nothing that is undecided lies before the first segment, or behind a compacted one.
+    s.header = {};
     s.header.base = s.header.undecided = s.next = base;
+    s.header.epoch = s.epoch;
     s.header.created = p.clock().now();
+    s.header.newest = s.newest;
     s.file = make_segment(p, s.header);
     s.size = segment_header_size;
+    s.report.file = s.file->name();
     s.report.file = s.file->name();
     return s;
 }
@@ -188,15 +199,16 @@ std::map<std::uint64_t, transaction_state> find_undecided(const std::shared_ptr<
     walk.seek(std::max(std::min(last.undecided, last.base), p->segments().front()));
     while (walk.next()) {
         const batch_header& h = walk.header();
-        if (!h.is_control()) continue;
+        if (h.kind == batch_kind::records) continue;
         if (h.decides()) {
             open.erase(h.transaction);
             continue;
         }
+        transaction_state& t = open[h.transaction];
+        if (!h.is_control()) continue;
         control_body c;
         if (!c.decode(walk.body()))
             throw log_corrupted(walk.file_name(), walk.position(), "this begin or end of a transaction has no writer");
-        transaction_state& t = open[h.transaction];
         t.writer = c.writer;
         if (h.kind == batch_kind::prepare) t.checkpoint = c.checkpoint;
     }

@@ -33,6 +33,31 @@ TEST_CASE("a segment that was begun and never written to goes, and the one befor
     CHECK(text_of<log_corrupted>([&] { topic.writer(0); }) != "");
 }
 
+TEST_CASE("behind a compacted segment, one that was begun and never written to is begun anew") {
+    const test::temporary_folder folder;
+    const log_topic topic = log_folder(folder / "log").topic("t", {});
+    std::uint64_t last = 0;
+    {
+        log_writer out = topic.writer(0, {.batch_bytes = 1, .segment_bytes = 400});
+        for (int i = 0; i < 9; ++i) out.append({.time = timestamp(i), .key = "k", .value = std::to_string(i)});
+        out.flush();
+        out.compact();
+        last = std::stoull(*(default_file_system().list(folder / "log/t/0").end() - 3));
+    }
+    const auto names = default_file_system().list(folder / "log/t/0");
+    const std::string name = names[names.size() - 3];
+    CHECK(name.ends_with(".log"));
+    folder.write("log/t/0/" + name, folder.read("log/t/0/" + name).substr(0, 30));
+    log_writer out = topic.writer(0);
+    CHECK(out.next_offset() == last);
+    log_transaction t = out.begin("w");
+    t.append({.time = {}, .value = "new"});
+    t.prepare(1);
+    out.commit("w", 1);
+    CHECK(values(topic) == strings{std::to_string(last - 1), "new"});
+    CHECK(values(topic, 0, log_place::time(timestamp(static_cast<std::int64_t>(last) - 1))).size() == 2);
+}
+
 TEST_CASE("damage in a complete segment is reported to who reads it, with file and byte, and what is behind can be read") {
     const test::temporary_folder folder;
     const log_topic topic = log_folder(folder / "log").topic("t", {});

@@ -1,5 +1,5 @@
-// R6, for the log: whatever call to the file system fails, and however, that is reported, and nothing acknowledged before
-// or after it is lost; also if power fails then.
+// R6, for the log: whatever call to the file system fails, and however, that is reported, and nothing acknowledged
+// before or after it is lost; also if power fails then.
 //
 // log_calls [COUNT [SEED]]: at least so many runs, each with another call that fails.
 #include <cerrno>

@@ -1,5 +1,5 @@
-// R3, for the log: a power failure at any moment loses nothing acknowledged and shows nothing in part, and the log opens
-// again.
+// R3, for the log: a power failure at any moment loses nothing acknowledged and shows nothing in part, and the log
+// opens again.
 //
 // log_power [COUNT [SEED]]: at least so many images, of every moment of runs of up to 2,000 operations.
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// R4: the last segment of a partition, cut at every byte, every byte flipped, filled with zeros from every byte, lengthened
-// by garbage. What a crash may have done is cut off, exactly; what it cannot have done is reported.
+// R4: the last segment of a partition, cut at every byte, every byte flipped, filled with zeros from every byte,
+// lengthened by garbage. What a crash may have done is cut off, exactly; what it cannot have done is reported.
 //
 // log_tail [COUNT [SEED]]: some such variants, about so many; all of them for 200,000 and more.
 #include <algorithm>
@@ -185,9 +185,8 @@ public:
     void check(const std::string& what, std::string_view changed, bool thoroughly) {
         what_ = what;
         // The first batch that is not whole, and what is whole behind it.
-        const std::size_t same = static_cast<std::size_t>(
-            std::mismatch(changed.begin(), changed.begin() + static_cast<std::ptrdiff_t>(std::min(changed.size(), of_.bytes.size())),
-                          of_.bytes.begin()).first - changed.begin());
+        std::size_t same = 0;
+        while (same < std::min(changed.size(), of_.bytes.size()) && changed[same] == of_.bytes[same]) ++same;
         std::size_t good = 0;
         while (good < of_.batches.size() && of_.position_of(good + 1) <= same) ++good;
         const bool header = same >= detail::segment_header_size;
@@ -216,7 +215,7 @@ public:
         try {
             log_writer out = topic.writer(0);
             require(!proof, "damage is reported");
-            require(out.recovery().cut == changed.size() - position, "what is cut off is all behind the last good batch");
+            require(out.recovery().cut == changed.size() - position, "all behind the last good batch is cut off");
             require(out.recovery().kept.empty() != (whole && header), "good batches that are cut off are kept");
             if (!out.recovery().kept.empty())
                 require(disk->get(out.recovery().kept) == changed.substr(position), "all that is cut off is kept");
