@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
 #include "commands.hpp"
 #include "runnel/checkpoint/checkpoint_store.hpp"
@@ -8,13 +6,6 @@
 namespace runnel::tool {
 
 namespace {
-
-std::optional<checkpoint_id> id_in(const std::string& text) {
-    checkpoint_id id = 0;
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (failure != std::errc() || end != text.data() + text.size()) return {};
-    return id;
-}
 
 void print(const checkpoint_info& c, std::ostream& out) {
     out << (c.is_savepoint ? "savepoint " : "checkpoint ") << c.id << " of job " << quoted(c.job) << ", taken "
@@ -37,7 +28,7 @@ void print(const checkpoint_info& c, std::ostream& out) {
 }  // namespace
 
 int checkpoints(const std::vector<std::string>& arguments, const surroundings& in) {
-    const auto wanted = arguments.size() == 2 ? id_in(arguments[1]) : std::nullopt;
+    const auto wanted = arguments.size() == 2 ? number_in(arguments[1]) : std::nullopt;
     if (arguments.empty() || arguments.size() > 2 || (arguments.size() == 2 && !wanted)) {
         in.err << "usage: runnel checkpoints FOLDER [ID]\n";
         return wrong_usage;

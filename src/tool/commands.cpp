@@ -1,5 +1,6 @@
 #include "commands.hpp"
 
+#include <charconv>
 #include <exception>
 
 #include "runnel/core/error.hpp"
@@ -17,14 +18,16 @@ struct command {
 
 constexpr command commands[] = {
     {"checkpoints", checkpoints, "FOLDER [ID]",
-     "what a job's checkpoints, or a savepoint, hold; verifies all checksums; changes nothing"},
+     "what a job's checkpoints, or a savepoint, hold; verifies all checksums"},
+    {"topics", topics, "FOLDER [TOPIC]", "what the topics of a log hold; verifies all that readers may see"},
+    {"records", records, "FOLDER TOPIC PARTITION [FROM-OFFSET [COUNT]]", "prints records of a log, a line each"},
 };
 
 void print_usage(std::ostream& to) {
     to << "usage: runnel COMMAND ARGUMENTS...\n";
     for (const command& c : commands) to << "  runnel " << c.name << " " << c.arguments << "\n      " << c.does << "\n";
     to << "  runnel help, runnel version\n"
-          "Ends with 0 if all is well, 1 if something is damaged or cannot be read, 2 if asked wrongly.\n";
+          "Changes nothing. Ends with 0 if all is well, 1 if something is damaged or cannot be read, 2 if asked wrongly.\n";
 }
 
 }  // namespace
@@ -53,7 +56,14 @@ int run(const std::vector<std::string>& arguments, const surroundings& in) {
     return wrong_usage;
 }
 
-std::string quoted(const std::string& text) {
+std::optional<std::uint64_t> number_in(const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failure != std::errc() || end != text.data() + text.size()) return {};
+    return number;
+}
+
+std::string quoted(std::string_view text) {
     constexpr char digits[] = "0123456789abcdef";
     std::string out = "'";
     for (const char c : text) {

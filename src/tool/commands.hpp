@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runnel/core/file_system.hpp"
@@ -30,8 +32,15 @@ int run(const std::vector<std::string>& arguments, const surroundings& in);
 /// `runnel checkpoints FOLDER [ID]`: says what the checkpoints of a job, or a savepoint, hold, and verifies them.
 int checkpoints(const std::vector<std::string>& arguments, const surroundings& in);
 
+/// `runnel topics FOLDER [TOPIC]`: says what the topics of a log hold, and verifies them.
+int topics(const std::vector<std::string>& arguments, const surroundings& in);
+/// `runnel records FOLDER TOPIC PARTITION [FROM [COUNT]]`: prints records, a line each.
+int records(const std::vector<std::string>& arguments, const surroundings& in);
+
+/// The number that the text is, all of it.
+std::optional<std::uint64_t> number_in(const std::string& text);
 /// The text in quotes, with what would upset a terminal as "\xNN".
-std::string quoted(const std::string& text);
+std::string quoted(std::string_view text);
 /// 1234567 as "1,234,567".
 std::string grouped(std::uint64_t number);
 /// "1 name", or "N names".

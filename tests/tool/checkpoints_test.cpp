@@ -1,29 +1,19 @@
 #include <doctest/doctest.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "runnel/checkpoint/checkpoint_store.hpp"
 #include "runnel/checkpoint/savepoint.hpp"
 #include "runnel/testing/memory_file_system.hpp"
-#include "src/tool/commands.hpp"
+#include "tests/tool/run.hpp"
 
 using namespace runnel;
 using runnel::testing::memory_file_system;
+using test::outcome;
+using test::run;
 
 namespace {
-
-struct outcome {
-    int code;
-    std::string out, err;
-};
-
-outcome run(file_system& fs, const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
-    const int code = tool::run(arguments, {"1.2.3", fs, out, err});
-    return {code, out.str(), err.str()};
-}
 
 checkpoint clicks() {
     checkpoint c{7, "clicks", 128, timestamp(1'700'000'000'000'000'000), false, {}, {}};
