@@ -116,14 +116,18 @@ void place(file_system& files, const std::string& folder, manifest& m, const man
     if (end != data_header_size) m.files.push_back({m.id, end});
 }
 
-/// Appends in large pieces.
+/// Appends small pieces together, large ones as they are.
 class data_writer {
 public:
     explicit data_writer(file& into) : into_(into) {}
     void append(std::string_view bytes) {
-        if (buffer_.size() + bytes.size() > limit) flush();
-        if (bytes.size() > limit) into_.append(bytes);
-        else buffer_ += bytes;
+        if (bytes.size() >= large) {
+            flush();
+            into_.append(bytes);
+            return;
+        }
+        buffer_ += bytes;
+        if (buffer_.size() >= large) flush();
     }
     void flush() {
         if (!buffer_.empty()) into_.append(buffer_);
@@ -131,7 +135,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t limit = 1 << 20;
+    static constexpr std::size_t large = 128 << 10;
     file& into_;
     std::string buffer_;
 };

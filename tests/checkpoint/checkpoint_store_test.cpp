@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,18 @@ TEST_CASE("the sentinels of time, no operators, empty names and empty state are 
     c.extra[""] = "";
     store.write(c);
     CHECK(store.read(c.id) == c);
+}
+
+TEST_CASE("large and small pieces of state are kept, in any order") {
+    memory_file_system fs;
+    checkpoint_store store(fs, "/a");
+    checkpoint c = sums(1, 0, 0);
+    std::mt19937_64 random(1);
+    for (key_group g = 0; g < 40; ++g)
+        c.operators[0].state.keyed["sums"][g] =
+            std::string(random() % 3 ? random() % 1000 : random() % 300'000, static_cast<char>(g));
+    store.write(c);
+    CHECK(store.read(1) == c);
 }
 
 TEST_CASE("the list tells what each checkpoint holds, and how much of it is new") {
