@@ -7,7 +7,7 @@
 //   u64  ID
 //   i64  when it was taken: nanoseconds since the epoch, by the job's clock
 //   u8   1: savepoint, 0: checkpoint
-//   u32  number of key groups
+//   u32  number of key groups; which key is in which is as key_group_version 1 has it
 //   string job
 //   u32  number of pairs that the job has to remember: string name, string value; names rise
 //   u32  number of data files: u64 number, u64 bytes; numbers rise and are at most ID

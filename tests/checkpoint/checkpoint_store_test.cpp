@@ -17,6 +17,7 @@
 
 #include "tests/checkpoint/changing_state.hpp"
 #include "tests/core/temporary_folder.hpp"
+#include "tests/support/hooked_files.hpp"
 
 using namespace runnel;
 using runnel::testing::memory_file_system;
@@ -250,6 +251,35 @@ TEST_CASE("a new process begins with all the state, and numbers on") {
     store.prune(1);
     CHECK_FALSE(fs.exists("/a/data-1"));
     CHECK(store.read(2) == c);
+}
+
+TEST_CASE("a checkpoint that is pruned while the folder is listed is left out") {
+    memory_file_system fs;
+    checkpoint_store store(fs, "/a");
+    store.write(sums(1, 1, 1));
+    store.write(sums(2, 1, 2));
+    tests::hooked_files seen(fs);
+    seen.after_list = [&] { store.prune(1); };
+    const auto list = list_checkpoints(seen, "/a");
+    REQUIRE(list.size() == 1);
+    CHECK(list[0].id == 2);
+}
+
+TEST_CASE("a file that is cut off while it is read is refused") {
+    memory_file_system fs;
+    checkpoint_store store(fs, "/a");
+    store.write(sums(1, 1, 1000));
+    tests::hooked_files seen(fs);
+    for (const std::string name : {"/a/manifest-1", "/a/data-1"}) {
+        const std::string good = fs.get(name);
+        for (const std::size_t left : {std::size_t{0}, std::size_t{30}, good.size() - 1}) {
+            seen.before_open = [&](const std::string& path) {
+                if (path == name) fs.put(name, good.substr(0, left));
+            };
+            CHECK(failure([&] { read_checkpoint(seen, "/a", 1); }).find("\"" + name + "\"") != std::string::npos);
+            fs.put(name, good);
+        }
+    }
 }
 
 TEST_CASE("data that someone else has removed is written again") {

@@ -6,6 +6,7 @@
 #include "runnel/checkpoint/checkpoint_store.hpp"
 #include "runnel/checkpoint/savepoint.hpp"
 #include "runnel/testing/memory_file_system.hpp"
+#include "tests/support/hooked_files.hpp"
 #include "tests/tool/run.hpp"
 
 using namespace runnel;
@@ -78,6 +79,27 @@ TEST_CASE("the tool names what is damaged, and ends with 1") {
     CHECK(all.out.find("checkpoint 3\n  CANNOT BE RESTORED: \"/a/manifest-3\" is not") != std::string::npos);
     CHECK(all.out.ends_with("\n2 of 3 cannot be restored\n"));
     CHECK(run(fs, {"checkpoints", "/a", "1"}).code == 0);
+}
+
+TEST_CASE("the tool leaves out what the job removes meanwhile") {
+    memory_file_system fs;
+    checkpoint_store store(fs, "/a");
+    checkpoint c = clicks();
+    store.write(c);
+    c.id = 8;
+    c.operators.pop_back();
+    store.write(c);
+    tests::hooked_files seen(fs);
+    int data_files = 0;
+    seen.before_open = [&](const std::string& path) {
+        if (path.find("data-") == std::string::npos || ++data_files != 1) return;
+        // After its manifest was read, and before its data is.
+        fs.remove("/a/manifest-7");
+        fs.put(path, "");
+    };
+    const outcome o = run(seen, {"checkpoints", "/a", "7"});
+    CHECK(o.out == "");
+    CHECK(o.code == 0);
 }
 
 TEST_CASE("the tool says what is not there") {
