@@ -28,7 +28,8 @@ void print_usage(std::ostream& to) {
     for (const command& c : commands)
         to << "  runnel " << c.name << " " << c.arguments << "\n      " << c.does << "\n";
     to << "  runnel help, runnel version\n"
-          "Changes nothing. Ends with 0 if all is well, 1 if something is damaged or cannot be read, 2 if asked wrongly.\n";
+          "Changes nothing. Ends with 0 if all is well, 1 if something is damaged or cannot be read, 2 if asked "
+          "wrongly.\n";
 }
 
 }  // namespace
