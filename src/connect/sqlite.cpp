@@ -1,22 +1,13 @@
 #include "runnel/connect/sqlite.hpp"
 
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <limits>
-#include <optional>
 #include <string_view>
 
-#include "../codec/text_value.hpp"
-#include "folders.hpp"
-#include "runnel/codec/json.hpp"
 #include "runnel/core/error.hpp"
+#include "sqlite_columns.hpp"
+#include "sqlite_connection.hpp"
 
 namespace runnel::detail {
 
@@ -32,51 +23,6 @@ struct sqlite_database::column {
 namespace {
 
 constexpr std::string_view markers = "runnel_checkpoints";
-
-bool is_blob(const text_type& type) { return type.kind == text_kind::list && type.element->kind == text_kind::uint8; }
-
-std::string_view sql_type_of(const text_type& type, sqlite_time times) {
-    switch (type.kind) {
-        case text_kind::float32:
-        case text_kind::float64: return "REAL";
-        case text_kind::string:
-        case text_kind::enumeration:
-        case text_kind::map: return "TEXT";
-        case text_kind::list: return is_blob(type) ? "BLOB" : "TEXT";
-        case text_kind::time: return times == sqlite_time::text ? "TEXT" : "INTEGER";
-        default: return "INTEGER";
-    }
-}
-
-/// Calls `f(name, type, nullable)` for each column.
-template <class F>
-void each_column(const text_type& type, const std::string& name, bool nullable, const F& f) {
-    if (type.kind == text_kind::optional) return each_column(*type.element, name, true, f);
-    if (type.kind != text_kind::object && type.kind != text_kind::tuple)
-        return f(name.empty() ? "value" : name, type, nullable);
-    for (std::size_t i = 0; i < type.count; ++i) {
-        const text_member& member = type.members[i];
-        const std::string inner = member.name.empty() ? std::to_string(i) : std::string(member.name);
-        each_column(*member.type, name.empty() ? inner : name + "_" + inner, nullable, f);
-    }
-}
-
-/// Calls `f(type, from)` for the value of each column, in the same order; `from` is null for NULL.
-template <class F>
-void each_value(const text_type& type, const void* from, const F& f) {
-    if (type.kind == text_kind::optional) {
-        const void* held = nullptr;
-        const auto note = [](void* into, const std::string*, const void* element) {
-            *static_cast<const void**>(into) = element;
-        };
-        if (from) type.visit(from, &held, note);
-        return each_value(*type.element, held, f);
-    }
-    if (type.kind != text_kind::object && type.kind != text_kind::tuple) return f(type, from);
-    for (std::size_t i = 0; i < type.count; ++i)
-        // The accessor serves readers too; nothing is changed here.
-        each_value(*type.members[i].type, from ? type.members[i].at(const_cast<void*>(from)) : nullptr, f);
-}
 
 std::string quoted(std::string_view name) {
     std::string text = "\"";
@@ -121,153 +67,7 @@ std::string name_problem(std::string_view what, std::string_view name) {
     return std::string(what) + " \"" + std::string(name) + "\" cannot be a name: give one with letters in it";
 }
 
-void bind_text(sqlite3_stmt* s, int at, std::string_view text, sqlite3_destructor_type lifetime) {
-    sqlite3_bind_text64(s, at, text.data(), text.size(), lifetime, SQLITE_UTF8);
-}
-
-void bind(sqlite3_stmt* s, int at, const text_type& type, const void* from, sqlite_time times) {
-    if (from == nullptr) {
-        sqlite3_bind_null(s, at);
-        return;
-    }
-    switch (type.kind) {
-        case text_kind::boolean: sqlite3_bind_int64(s, at, *static_cast<const bool*>(from)); return;
-        case text_kind::float32: sqlite3_bind_double(s, at, *static_cast<const float*>(from)); return;
-        case text_kind::float64: sqlite3_bind_double(s, at, *static_cast<const double*>(from)); return;
-        case text_kind::string: return bind_text(s, at, *static_cast<const std::string*>(from), SQLITE_STATIC);
-        case text_kind::time: {
-            const timestamp t = *static_cast<const timestamp*>(from);
-            if (times == sqlite_time::text) bind_text(s, at, to_string(t), SQLITE_TRANSIENT);
-            else sqlite3_bind_int64(s, at, t.ns());
-            return;
-        }
-        case text_kind::enumeration: {
-            if (const auto* e = find_value(type, load_integer(type.element->kind, from)))
-                return bind_text(s, at, e->name, SQLITE_STATIC);
-            std::string number;
-            append_integer(number, type.element->kind, from);
-            return bind_text(s, at, number, SQLITE_TRANSIENT);
-        }
-        case text_kind::list:
-        case text_kind::map: {
-            std::string text;
-            if (!is_blob(type)) {
-                write_json(text, type, from, nullptr);
-                return bind_text(s, at, text, SQLITE_TRANSIENT);
-            }
-            type.visit(from, &text, [](void* into, const std::string*, const void* byte) {
-                *static_cast<std::string*>(into) += *static_cast<const char*>(byte);
-            });
-            sqlite3_bind_blob64(s, at, text.data(), text.size(), SQLITE_TRANSIENT);
-            return;
-        }
-        default: sqlite3_bind_int64(s, at, load_integer(type.kind, from));
-    }
-}
-
 }  // namespace
-
-/// An open database. Closing it rolls back what is not committed.
-class sqlite_database::connection {
-public:
-    explicit connection(const std::string& path) : path_(path) {
-        // A relative path with the folder in front is never taken for a URI or a database in memory.
-        const std::string file = path.starts_with('/') ? path : "./" + path;
-        constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-        if (sqlite3_open_v2(file.c_str(), &db_, flags, nullptr) != SQLITE_OK) {
-            const std::string folder = folder_of(path_);
-            std::string why = db_ ? sqlite3_errmsg(db_) : "out of memory";
-            int code = system_error();
-            // SQLite tries to read when it may not write; the first failure is the one to tell of.
-            if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
-                code = errno;
-                why += " in the folder \"" + folder + "\": " + std::strerror(code);
-            }
-            sqlite3_close(db_);
-            throw io_error("cannot open database \"" + path_ + "\": " + why, code);
-        }
-    }
-    connection(const connection&) = delete;
-    connection& operator=(const connection&) = delete;
-    ~connection() {
-        insert.reset();
-        get_marker.reset();
-        set_marker.reset();
-        sqlite3_close(db_);
-    }
-
-    using statement = std::unique_ptr<sqlite3_stmt, decltype([](sqlite3_stmt* s) { sqlite3_finalize(s); })>;
-
-    void configure(std::chrono::milliseconds busy_timeout) {
-        const auto longest = static_cast<std::int64_t>(std::numeric_limits<int>::max());
-        sqlite3_busy_timeout(db_, static_cast<int>(std::clamp<std::int64_t>(busy_timeout.count(), 0, longest)));
-        if (sqlite3_db_readonly(db_, "main") == 1)
-            throw io_error("cannot write to database \"" + path_ + "\": it, or its folder, is read-only. Give this "
-                               "program the right to write to both",
-                           EACCES);
-        run("PRAGMA journal_mode=WAL", "open");
-        run("PRAGMA synchronous=FULL", "open");
-    }
-    statement prepare(const std::string& sql, const char* what) {
-        sqlite3_stmt* s = nullptr;
-        check(sqlite3_prepare_v2(db_, sql.c_str(), static_cast<int>(sql.size()), &s, nullptr), what);
-        return statement(s);
-    }
-    void run(const std::string& sql, const char* what) {
-        const statement s = prepare(sql, what);
-        while (step(s, what)) {
-        }
-    }
-    /// True if there is a row.
-    bool step(const statement& s, const char* what) {
-        const int result = sqlite3_step(s.get());
-        if (result != SQLITE_ROW && result != SQLITE_DONE) check(result, what);
-        return result == SQLITE_ROW;
-    }
-    void check(int result, const char* what) {
-        if (result == SQLITE_OK) return;
-        std::string text = "cannot " + std::string(what) + " database \"" + path_ + "\": " + reason();
-        switch (result & 0xFF) {
-            case SQLITE_BUSY:
-            case SQLITE_LOCKED:
-                text += ". Another program holds its lock: end that program's transaction, or raise busy_timeout";
-                break;
-            case SQLITE_NOTADB: text += ". The file has not been changed: give another path"; break;
-            case SQLITE_FULL: text += ". Nothing of this transaction has been stored: make room, and run again"; break;
-            case SQLITE_CORRUPT: text += ". Bring back a copy, or see what can be saved by sqlite3's .recover"; break;
-            default: break;
-        }
-        throw io_error(text, system_error());
-    }
-    /// Throws if the open file is not the one that others find under its name.
-    void check_in_place() {
-        int moved = 0;
-        if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0)
-            throw io_error("cannot write to database \"" + path_ + "\": the file has been moved or removed while the "
-                               "job ran. Bring it back, and run again",
-                           ENOENT);
-    }
-    std::uint64_t changes() const { return static_cast<std::uint64_t>(sqlite3_changes(db_)); }
-
-    statement insert;
-    statement get_marker;
-    statement set_marker;
-
-private:
-    int system_error() const { return db_ ? sqlite3_system_errno(db_) : ENOMEM; }
-    /// SQLite's text, and the system's behind it if there is one.
-    std::string reason() const {
-        std::string text = sqlite3_errmsg(db_);
-        const int code = system_error();
-        const int kind = sqlite3_errcode(db_) & 0xFF;
-        if (code != 0 && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR || kind == SQLITE_FULL))
-            text += " (" + std::string(std::strerror(code)) + ")";
-        return text;
-    }
-
-    const std::string path_;
-    sqlite3* db_ = nullptr;
-};
 
 sqlite_database::sqlite_database(std::string path, std::string table, sqlite_table_options options,
                                  const text_type& type)
@@ -301,8 +101,8 @@ std::vector<std::string> sqlite_database::problems() const {
     for (auto c = columns_.begin(); c != columns_.end(); ++c) {
         note(name_problem("the column", c->name));
         if (std::any_of(columns_.begin(), c, [&](const column& before) { return same_name(before.name, c->name); }))
-            note("two columns are named \"" + c->name + "\", in SQLite, which takes upper and lower case for the same. "
-                 "Name them by the option columns");
+            note("two columns are named \"" + c->name + "\" (upper and lower case are the same to SQLite). Name them by "
+                 "the option columns");
         if (c->in_key && c->nullable)
             note("the column \"" + c->name + "\" of the key may be NULL, and rows with NULL in their key are never the "
                  "same. Leave it out, or fill it before");
@@ -361,11 +161,11 @@ void sqlite_database::check(const void* value) const {
 
 void sqlite_database::open() {
     if (connection_) return;
-    auto c = std::make_unique<connection>(path_);
+    auto c = std::make_unique<sqlite_connection>(path_);
     c->configure(options_.busy_timeout);
     // Of programs that start at the same time, one makes the table.
     c->run("BEGIN IMMEDIATE", "open");
-    std::string key = joined(options_.key.size(), [&](std::size_t i) { return quoted(options_.key[i]); });
+    const std::string key = joined(options_.key.size(), [&](std::size_t i) { return quoted(options_.key[i]); });
     c->run("CREATE TABLE IF NOT EXISTS " + quoted(table_) + " (" +
                joined(columns_.size(),
                       [&](std::size_t i) {
@@ -391,7 +191,7 @@ void sqlite_database::open() {
 }
 
 /// Throws unless the table has the columns that it should have.
-void sqlite_database::compare(connection& c) const {
+void sqlite_database::compare(sqlite_connection& c) const {
     const auto s = c.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_info(?) ORDER BY pk", "open");
     bind_text(s.get(), 1, table_, SQLITE_STATIC);
     const auto text = [&](int column) {
@@ -436,7 +236,7 @@ auto sqlite_database::with_connection(F f) {
     }
 }
 
-void sqlite_database::find_markers(connection& c) {
+void sqlite_database::find_markers(sqlite_connection& c) {
     if (c.set_marker) return;
     c.run("CREATE TABLE IF NOT EXISTS " + std::string(markers) +
               " (owner TEXT PRIMARY KEY NOT NULL, checkpoint INTEGER NOT NULL) WITHOUT ROWID",
@@ -449,7 +249,7 @@ void sqlite_database::find_markers(connection& c) {
 }
 
 checkpoint_id sqlite_database::stored(const std::string& owner) {
-    return with_connection([&](connection& c) -> checkpoint_id {
+    return with_connection([&](sqlite_connection& c) -> checkpoint_id {
         c.check_in_place();
         find_markers(c);
         bind_text(c.get_marker.get(), 1, owner, SQLITE_STATIC);
@@ -461,7 +261,7 @@ checkpoint_id sqlite_database::stored(const std::string& owner) {
 }
 
 bool sqlite_database::begin(checkpoint_id id, const std::string& owner) {
-    return with_connection([&](connection& c) {
+    return with_connection([&](sqlite_connection& c) {
         c.check_in_place();
         c.run("BEGIN IMMEDIATE", "write to");
         if (owner.empty()) return true;
@@ -477,18 +277,18 @@ bool sqlite_database::begin(checkpoint_id id, const std::string& owner) {
 }
 
 void sqlite_database::insert(const void* value) {
-    with_connection([&](connection& c) {
-        sqlite3_stmt* const s = c.insert.get();
+    with_connection([&](sqlite_connection& c) {
         int at = 0;
-        each_value(type_, value,
-                   [&](const text_type& type, const void* from) { bind(s, ++at, type, from, options_.times); });
+        each_value(type_, value, [&](const text_type& type, const void* from) {
+            c.check(bind(c.insert.get(), ++at, type, from, options_.times), "write to");
+        });
         c.step(c.insert, "write to");
-        sqlite3_reset(s);
+        sqlite3_reset(c.insert.get());
     });
 }
 
 void sqlite_database::commit() {
-    with_connection([](connection& c) {
+    with_connection([](sqlite_connection& c) {
         c.run("COMMIT", "write to");
         c.check_in_place();
     });

@@ -1,5 +1,5 @@
-// A process that stores results in a database is killed at any moment, most of all inside a commit, and goes on from its
-// newest checkpoint: no result is missing, none is there twice.
+// A process that stores results in a database is killed at any moment, most of all inside a commit, and goes on from
+// its newest checkpoint: no result is missing, none is there twice.
 //
 // RUNNEL_KILLS says how many kills to try, RUNNEL_SEED the seed. A failure prints its seed.
 #include <doctest/doctest.h>

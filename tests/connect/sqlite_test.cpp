@@ -6,14 +6,17 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <boost/describe.hpp>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -47,7 +50,8 @@ struct everything {
     std::vector<double> list;
     std::map<std::string, int> by_name;
 };
-BOOST_DESCRIBE_STRUCT(everything, (), (flag, small, large, single, real, text, at, lasts, hue, number, bytes, list, by_name))
+BOOST_DESCRIBE_STRUCT(everything, (),
+                      (flag, small, large, single, real, text, at, lasts, hue, number, bytes, list, by_name))
 
 struct place {
     double x = 0, y = 0;
@@ -113,8 +117,8 @@ bool holds(const std::string& text, std::initializer_list<const char*> parts) {
 TEST_CASE("a table is made with a column for each member, and holds the values in SQLite's types") {
     test::temporary_folder folder;
     const std::string path = folder / "a.db";
-    everything e{true,  -5,         (std::uint64_t{1} << 63) - 1, 0.5F, -1e300, "it's \"quoted\"; DROP TABLE t", timestamp(1500ms),
-                 90s,   color::green, plain_enum::seven, {0, 255, 1}, {0.5, 2}, {{"a", 1}, {"b", 2}}};
+    everything e{true, -5, (std::uint64_t{1} << 63) - 1, 0.5F, -1e300, "it's \"quoted\"; DROP TABLE t",
+                 timestamp(1500ms), 90s, color::green, plain_enum::seven, {0, 255, 1}, {0.5, 2}, {{"a", 1}, {"b", 2}}};
     test::write_all(*test::sqlite_sink<everything>(path, "t"), {e, everything{}});
     CHECK(columns_of(path, "t") ==
           strings{"flag INTEGER NOT NULL", "small INTEGER NOT NULL", "large INTEGER NOT NULL", "single REAL NOT NULL",
@@ -126,7 +130,8 @@ TEST_CASE("a table is made with a column for each member, and holds the values i
           strings{"1|-5|9223372036854775807|0.5|-1.0e+300|it's \"quoted\"; DROP TABLE t|1500000000|90|green|7|00FF01|"
                   "[0.5,2]|{\"a\":1,\"b\":2}",
                   "0|0|0|0.0|0.0||0|0|red|7||[]|{}"});
-    CHECK(test::rows(path, "SELECT typeof(flag), typeof(single), typeof(text), typeof(at), typeof(bytes) FROM t LIMIT 1") ==
+    CHECK(test::rows(path, "SELECT typeof(flag), typeof(single), typeof(text), typeof(at), typeof(bytes) FROM t "
+                           "LIMIT 1") ==
           strings{"integer|real|text|integer|blob"});
 }
 
@@ -163,7 +168,8 @@ TEST_CASE("what is no struct is one column") {
     test::temporary_folder folder;
     const std::string path = folder / "a.db";
     test::write_all(*test::sqlite_sink<std::string>(path, "lines"), {"a", std::string("b\0c", 3), "\xff"});
-    CHECK(test::rows(path, "SELECT hex(value), typeof(value) FROM lines") == strings{"61|text", "620063|text", "FF|text"});
+    CHECK(test::rows(path, "SELECT hex(value), typeof(value) FROM lines") ==
+          strings{"61|text", "620063|text", "FF|text"});
     test::write_all(*test::sqlite_sink<std::optional<bool>>(path, "answers"), {true, std::nullopt, false});
     CHECK(test::rows(path, "SELECT value FROM answers") == strings{"1", "NULL", "0"});
     test::write_all(*test::sqlite_sink<bool>(path, "bits"), {true, false});
@@ -194,7 +200,8 @@ TEST_CASE("columns may have names of their own, and any name is a name") {
     CHECK(test::rows(path, "SELECT user, \"from\", \"to\", clicks FROM counts") == strings{"ann|1|2|3"});
     const std::string table = "a \"b\"; DROP TABLE counts; --'";
     test::write_all(*test::sqlite_sink<awkward>(path, table, {.key = {"select"}}), {{1, 2}, {1, 3}});
-    CHECK(test::rows(path, "SELECT \"select\", \"Order\" FROM \"a \"\"b\"\"; DROP TABLE counts; --'\"") == strings{"1|3"});
+    CHECK(test::rows(path, "SELECT \"select\", \"Order\" FROM \"a \"\"b\"\"; DROP TABLE counts; --'\"") ==
+          strings{"1|3"});
     CHECK(test::rows(path, "SELECT count(*) FROM counts") == strings{"1"});
 }
 
@@ -255,7 +262,8 @@ TEST_CASE("a table with other columns is refused with both lists, and stays as i
         CHECK_MESSAGE(holds(why, {"a.db", "\"t\" has other columns", there, "user TEXT NOT NULL, n INTEGER NOT NULL"}),
                       why);
         CHECK(test::thrown([&] { (void)sink->open({}); }) == why);
-        CHECK(test::rows(path, "SELECT sql FROM sqlite_master WHERE name = 't'") == strings{"CREATE TABLE t (" + columns + ")"});
+        CHECK(test::rows(path, "SELECT sql FROM sqlite_master WHERE name = 't'") ==
+              strings{"CREATE TABLE t (" + columns + ")"});
     };
     refused("user TEXT", {}, "has: user TEXT; no primary key");
     refused("user TEXT, n INTEGER, more TEXT", {}, "has: user TEXT, n INTEGER, more TEXT");
@@ -263,7 +271,8 @@ TEST_CASE("a table with other columns is refused with both lists, and stays as i
     refused("user INTEGER, n INTEGER", {}, "has: user INTEGER, n INTEGER");
     refused("user, n INTEGER", {}, "has: user , n INTEGER");
     refused("user TEXT, n NUMERIC", {}, "has: user TEXT, n NUMERIC");
-    refused("user TEXT PRIMARY KEY, n INTEGER", {}, "primary key user. The records have: user TEXT NOT NULL, n INTEGER NOT NULL; no primary key");
+    refused("user TEXT PRIMARY KEY, n INTEGER", {},
+            "primary key user. The records have: user TEXT NOT NULL, n INTEGER NOT NULL; no primary key");
     refused("user TEXT, n INTEGER", {.key = {"user"}}, "no primary key. The records have");
     refused("user TEXT, n INTEGER, PRIMARY KEY (n, user)", {.key = {"user"}}, "primary key n, user");
 
@@ -271,7 +280,8 @@ TEST_CASE("a table with other columns is refused with both lists, and stays as i
     struct noted;
     const auto sink = test::sqlite_sink<std::pair<std::string, std::optional<std::string>>>(
         path, "needs", {.columns = {"user", "note"}});
-    CHECK(holds(test::thrown([&] { (void)sink->open({}); }), {"has: user TEXT NOT NULL, note TEXT NOT NULL", "have: user TEXT NOT NULL, note TEXT;"}));
+    CHECK(holds(test::thrown([&] { (void)sink->open({}); }),
+                {"has: user TEXT NOT NULL, note TEXT NOT NULL", "have: user TEXT NOT NULL, note TEXT;"}));
 
     test::rows(path, "CREATE VIEW seen AS SELECT user, n FROM t");
     CHECK(holds(test::thrown([&] { (void)test::sqlite_sink<count_of>(path, "seen")->open({}); }), {"a.db", "view"}));
@@ -284,16 +294,21 @@ TEST_CASE("problems of a sink's options are found before anything starts, all at
         return all;
     };
     CHECK(test::sqlite_sink<count_of>("a.db", "t", {.key = {"user"}})->problems().empty());
-    const std::string many = problems(test::sqlite_sink<count_of>("", "sqlite_x", {.key = {"n", "who", "N"}, .columns = {"a"}, .busy_timeout = -1ms}));
-    CHECK_MESSAGE(holds(many, {"path", "sqlite_x", "\"who\" for the key. There are: user, n", "\"N\" twice", "1 names for 2 columns: user, n", "negative"}), many);
+    const std::string many = problems(test::sqlite_sink<count_of>(
+        "", "sqlite_x", {.key = {"n", "who", "N"}, .columns = {"a"}, .busy_timeout = -1ms}));
+    CHECK_MESSAGE(holds(many, {"path", "sqlite_x", "\"who\" for the key. There are: user, n", "\"N\" twice",
+                               "1 names for 2 columns: user, n", "negative"}),
+                  many);
     CHECK(holds(problems(test::sqlite_sink<count_of>("a.db", "")), {"the table \"\""}));
     CHECK(holds(problems(test::sqlite_sink<count_of>("a.db", std::string("a\0b", 3))), {"the table"}));
     CHECK(holds(problems(test::sqlite_sink<count_of>("a.db", "Runnel_Checkpoints")), {"taken"}));
     CHECK(holds(problems(test::sqlite_sink<clashing>("a.db", "t")), {"two columns are named \"at_x\""}));
-    CHECK(holds(problems(test::sqlite_sink<count_of>("a.db", "t", {.columns = {"a", "A"}})), {"two columns are named \"A\""}));
+    CHECK(holds(problems(test::sqlite_sink<count_of>("a.db", "t", {.columns = {"a", "A"}})),
+                {"two columns are named \"A\""}));
     CHECK(holds(problems(test::sqlite_sink<count_of>("a.db", "t", {.columns = {"a", ""}})), {"the column \"\""}));
     CHECK(holds(problems(test::sqlite_sink<nothing_in_it>("a.db", "t")), {"no columns"}));
-    CHECK(holds(problems(test::sqlite_sink<measured>("a.db", "t", {.key = {"other"}})), {"\"other\" of the key may be NULL"}));
+    CHECK(holds(problems(test::sqlite_sink<measured>("a.db", "t", {.key = {"other"}})),
+                {"\"other\" of the key may be NULL"}));
     CHECK(!std::filesystem::exists("a.db"));
 }
 
@@ -481,9 +496,13 @@ TEST_CASE("with checkpoints, results are stored by the commit of theirs, once") 
         sink->commit(2, owner, second);
         restart();
         const std::string why = test::thrown([&] { sink->recover(1, owner, first); });
-        CHECK_MESSAGE(holds(why, {"a.db t", "owner 'job's/\"t\"'", "up to checkpoint 2", "goes on from checkpoint 1", "set the number"}), why);
+        CHECK_MESSAGE(holds(why, {"a.db t", "owner 'job's/\"t\"'", "up to checkpoint 2", "goes on from checkpoint 1",
+                                  "set the number"}),
+                      why);
         const std::string anew = test::thrown([&] { sink->recover(0, owner, {}); });
-        CHECK_MESSAGE(holds(anew, {"a.db t", "up to checkpoint 2", "begins without a checkpoint", "Go on from checkpoint 2"}), anew);
+        CHECK_MESSAGE(holds(anew, {"a.db t", "up to checkpoint 2", "begins without a checkpoint",
+                                   "Go on from checkpoint 2"}),
+                      anew);
         CHECK_THROWS_AS(sink->recover(0, owner, {}), checkpoint_error);
         CHECK(stored().size() == 3);
         sink->recover(0, "another job/t", {});
@@ -494,7 +513,9 @@ TEST_CASE("with checkpoints, results are stored by the commit of theirs, once") 
         restart();
         for (const char* file : {"a.db", "a.db-wal", "a.db-shm"}) std::filesystem::remove(folder / file);
         const std::string why = test::thrown([&] { sink->recover(2, owner, second); });
-        CHECK_MESSAGE(holds(why, {"a.db t", "holds no results", "up to checkpoint 1", "set the number stored there for 'job's/\"t\"' to 1"}), why);
+        CHECK_MESSAGE(holds(why, {"a.db t", "holds no results", "up to checkpoint 1",
+                                  "set the number stored there for 'job's/\"t\"' to 1"}),
+                      why);
         CHECK(stored().empty());
         test::rows(path, "INSERT INTO runnel_checkpoints VALUES ('job''s/\"t\"', 1)");
         sink->recover(2, owner, second);
@@ -550,6 +571,34 @@ TEST_CASE("several sinks write to one database, each with a number of its own") 
     CHECK(test::rows(path, "SELECT * FROM runnel_checkpoints") == strings{"job/a|1", "job/b|1"});
 }
 
+TEST_CASE("of programs that make one database at the same time, none fails") {
+    test::temporary_folder folder;
+    for (int round = 0; round < 20; ++round) {
+        const std::string path = folder / (std::to_string(round) + ".db");
+        std::vector<std::thread> threads;
+        std::atomic<int> failed = 0;
+        for (int n = 0; n < 4; ++n)
+            threads.emplace_back([&, n] {
+                try {
+                    const auto sink = test::sqlite_sink<count_of>(path, n % 2 == 0 ? "a" : "b");
+                    const std::string owner = "job/" + std::to_string(n);
+                    sink->recover(0, owner, {});
+                    const auto writer = sink->open({.owner = owner});
+                    batch<count_of> records;
+                    records.append({"ann", n}, timestamp(1));
+                    (void)writer->write(records);
+                    sink->commit(1, owner, {writer->prepare()});
+                } catch (const std::exception& e) {
+                    std::fprintf(stderr, "%s\n", e.what());
+                    ++failed;
+                }
+            });
+        for (std::thread& t : threads) t.join();
+        REQUIRE(failed == 0);
+        CHECK(test::rows(path, "SELECT n FROM a UNION ALL SELECT n FROM b ORDER BY n") == strings{"0", "1", "2", "3"});
+    }
+}
+
 TEST_CASE("a commit that fails stores nothing, and can be asked for again") {
     test::temporary_folder folder;
     const std::string path = folder / "a.db";
@@ -560,7 +609,8 @@ TEST_CASE("a commit that fails stores nothing, and can be asked for again") {
     const strings prepared{writer->prepare()};
     {
         test::database other(path);
-        other("CREATE TRIGGER odd AFTER INSERT ON t WHEN (SELECT count(*) FROM t) = 5000 BEGIN SELECT RAISE(ABORT, 'enough'); END");
+        other("CREATE TRIGGER odd AFTER INSERT ON t WHEN (SELECT count(*) FROM t) = 5000 BEGIN "
+              "SELECT RAISE(ABORT, 'enough'); END");
         CHECK(holds(test::thrown([&] { sink->commit(1, "job/t", prepared); }), {"a.db", "enough"}));
         CHECK(other("SELECT count(*) FROM t") == strings{"0"});
         CHECK(other("SELECT count(*) FROM runnel_checkpoints") == strings{"0"});

@@ -156,7 +156,8 @@ std::string thrown(F f) {
 TEST_CASE("a job without checkpoints has its results stored when they have come, without a number") {
     database db;
     pipeline p;
-    p.from(collection(std::vector<page_count>{{"/", 1}, {"/buy", 2}, {"/", 3}})).to(std::make_shared<stored_counts>(db));
+    p.from(collection(std::vector<page_count>{{"/", 1}, {"/buy", 2}, {"/", 3}}))
+        .to(std::make_shared<stored_counts>(db));
     std::move(p).start().wait();
     CHECK(db.get("count of /") == "3");
     CHECK(db.get("count of /buy") == "2");
@@ -241,9 +242,9 @@ TEST_CASE("a target that holds a later checkpoint is refused with both numbers, 
     write<page_count>(*writer, {{"/", 1}});
     sink.commit(7, "job/counts", {writer->prepare()});
     CHECK(thrown([&] { stored_counts(db).recover(6, "job/counts", {}); }) ==
-          "stored_counts (owner 'job/counts') holds the results up to checkpoint 7, and the job goes on from checkpoint "
-          "6: results would be lost. Go on from checkpoint 7, in the folder where it was made; or remove what is to come "
-          "again from the target, and set the number stored there for 'job/counts' to 6.");
+          "stored_counts (owner 'job/counts') holds the results up to checkpoint 7, and the job goes on from "
+          "checkpoint 6: results would be lost. Go on from checkpoint 7, in the folder where it was made; or remove what is to "
+          "come again from the target, and set the number stored there for 'job/counts' to 6.");
     CHECK(thrown([&] { stored_counts(db).recover(0, "job/counts", {}); }) ==
           "stored_counts (owner 'job/counts') holds the results up to checkpoint 7, and the job begins without a "
           "checkpoint: results would be lost. Go on from checkpoint 7, in the folder where it was made; or remove what "
@@ -263,9 +264,9 @@ TEST_CASE("a target that lacks what it has held is refused with both numbers, an
     stored_counts(db).recover(8, "job/counts", prepared);
     db.forget("checkpoint of job/counts");
     CHECK(thrown([&] { stored_counts(db).recover(8, "job/counts", prepared); }) ==
-          "stored_counts (owner 'job/counts') holds no results, but has held the results up to checkpoint 7: this is an "
-          "older copy, or another target. Put the right one in its place; or, to go on without what is missing, set the "
-          "number stored there for 'job/counts' to 7.");
+          "stored_counts (owner 'job/counts') holds no results, but has held the results up to checkpoint 7: this is "
+          "an older copy, or another target. Put the right one in its place; or, to go on without what is missing, set "
+          "the number stored there for 'job/counts' to 7.");
 }
 
 TEST_CASE("results of another type are not taken for what they are not, unless they are stored already") {

@@ -32,6 +32,8 @@ struct sqlite_table_options {
 
 namespace detail {
 
+class sqlite_connection;
+
 /// A table of a database, and beside it the numbers of checkpoints.
 /// Thread safety: unsafe, but for `problems`, `layout` and `check`. Errors: `io_error` with SQLite's reason; the
 /// connection is then closed, what was not committed is rolled back, and the next call opens it again.
@@ -56,11 +58,10 @@ public:
     void commit();
 
 private:
-    class connection;
     struct column;
 
-    void compare(connection& c) const;
-    void find_markers(connection& c);
+    void compare(sqlite_connection& c) const;
+    void find_markers(sqlite_connection& c);
     template <class F>
     auto with_connection(F f);
 
@@ -69,7 +70,7 @@ private:
     const sqlite_table_options options_;
     const text_type& type_;
     std::vector<column> columns_;
-    std::unique_ptr<connection> connection_;
+    std::unique_ptr<sqlite_connection> connection_;
 };
 
 template <class T>
@@ -131,7 +132,7 @@ private:
 /// same database; `write_ahead_sink` has the details. In a job without, output is at least once, in a transaction
 /// whenever the input has run empty; with a `key`, rows that come again change nothing.
 /// The database is put into WAL mode: others can read meanwhile, and until it is closed the file "...-wal" belongs to
-/// it. Each transaction is on stable storage when it ends (synchronous=FULL).
+/// it. Each transaction is on stable storage when it ends (synchronous=EXTRA).
 /// Order: rows are written in the order of the records.
 /// Errors: `io_error` with the name of the database and SQLite's reason; for a table that does not fit, a NaN, and an
 /// integer above 2^63 - 1, which SQLite cannot hold, `error`.
