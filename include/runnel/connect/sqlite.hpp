@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/codec/codec.hpp"
 #include "runnel/codec/text_type.hpp"
 #include "runnel/sink/write_ahead_sink.hpp"
 
@@ -109,7 +110,11 @@ public:
         : path_(std::move(path)), table_(std::move(table)), options_(std::move(options)) {}
     template <class T>
     std::shared_ptr<sink<T>> bind() const {
-        return std::make_shared<detail::sqlite_table_sink<T>>(path_, table_, options_);
+        constexpr bool is_row = encodable<T>;
+        static_assert(is_row, "runnel: sqlite_table: a row is made from the members of a struct. Describe it with "
+                              "BOOST_DESCRIBE_STRUCT.");
+        if constexpr (is_row) return std::make_shared<detail::sqlite_table_sink<T>>(path_, table_, options_);
+        else return nullptr;
     }
 
 private:
