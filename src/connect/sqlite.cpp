@@ -101,8 +101,8 @@ std::vector<std::string> sqlite_database::problems() const {
     for (auto c = columns_.begin(); c != columns_.end(); ++c) {
         note(name_problem("the column", c->name));
         if (std::any_of(columns_.begin(), c, [&](const column& before) { return same_name(before.name, c->name); }))
-            note("two columns are named \"" + c->name + "\" (upper and lower case are the same to SQLite). Name them by "
-                 "the option columns");
+            note("two columns are named \"" + c->name + "\" (upper and lower case are the same to SQLite). Name them "
+                 "by the option columns");
         if (c->in_key && c->nullable)
             note("the column \"" + c->name + "\" of the key may be NULL, and rows with NULL in their key are never the "
                  "same. Leave it out, or fill it before");

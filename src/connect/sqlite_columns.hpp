@@ -13,7 +13,9 @@
 /// How a value becomes columns: a struct, tuple or optional those of its parts, anything else one.
 namespace runnel::detail {
 
-inline bool is_blob(const text_type& type) { return type.kind == text_kind::list && type.element->kind == text_kind::uint8; }
+inline bool is_blob(const text_type& type) {
+    return type.kind == text_kind::list && type.element->kind == text_kind::uint8;
+}
 
 inline std::string_view sql_type_of(const text_type& type, sqlite_time times) {
     switch (type.kind) {

@@ -70,7 +70,6 @@ BOOST_DESCRIBE_STRUCT(visit, (), (user, note, where, more, pair))
 struct count_of {
     std::string user;
     std::int64_t n = 0;
-    friend bool operator==(const count_of&, const count_of&) = default;
 };
 BOOST_DESCRIBE_STRUCT(count_of, (), (user, n))
 
@@ -221,18 +220,22 @@ TEST_CASE("what SQLite cannot hold is refused with its column, and the record is
     const std::string path = folder / "a.db";
     const auto sink = test::sqlite_sink<measured>(path, "m");
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    for (const auto& [bad, text] : std::vector<std::pair<measured, const char*>>{
+    struct refused {
+        measured bad;
+        const char* text;
+    };
+    for (const refused& r : std::vector<refused>{
              {{2, nan, {}, 0}, "column \"value\": NaN"},
              {{2, 0, nan, 0}, "column \"other\": NaN"},
              {{2, 0, {}, std::uint64_t{1} << 63}, "column \"big\": 9223372036854775808 is larger"}})
         for (const std::string owner : {"", "job/sink"}) {
-            CAPTURE(text);
+            CAPTURE(r.text);
             const auto writer = sink->open({.owner = owner});
             batch<measured> records;
-            for (const measured& m : {measured{1, HUGE_VAL, -HUGE_VAL, 1}, bad, measured{3, 1, 1, 1}})
+            for (const measured& m : {measured{1, HUGE_VAL, -HUGE_VAL, 1}, r.bad, measured{3, 1, 1, 1}})
                 records.append(m, timestamp(1));
             const std::string why = test::thrown([&] { (void)writer->write(records); });
-            CHECK_MESSAGE(holds(why, {"a.db", "table \"m\"", text}), why);
+            CHECK_MESSAGE(holds(why, {"a.db", "table \"m\"", r.text}), why);
             CHECK(records.cursor() == 1);
             records.consume_until(2);
             CHECK(writer->write(records) == progress::done);
