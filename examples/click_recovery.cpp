@@ -1,6 +1,7 @@
-// click_recovery [SECONDS]: counts clicks per user in windows of 10 s, in a process that is killed again and again while
-// another one appends the clicks to a file. Each life goes on from the last checkpoint, at another parallelism; counts,
-// late and malformed clicks go to files that appear once they are final. In the end they equal what the sender has counted.
+// click_recovery [SECONDS]: counts clicks per user in windows of 10 s, in a process that is killed again and again
+// while another one appends the clicks to a file. Each life goes on from the last checkpoint, at another parallelism;
+// counts, late and malformed clicks go to files that appear once they are final. In the end they equal what the sender
+// has counted.
 #include <sys/wait.h>
 #include <unistd.h>
 #include <boost/describe.hpp>
@@ -63,10 +64,11 @@ int main(int argc, char** argv) try {
     std::mt19937 random(std::random_device{}());
     const std::string sender = fs::path(argv[0]).replace_filename("click_sender").string();
     // It prints how many clicks it has sent, how many of them late and bad, and the counts.
-    std::FILE* sending = popen((sender + " " + folder + "/clicks.jsonl " + (argc > 1 ? argv[1] : "10") + " > " + folder +
-                                "/report").c_str(), "w");
+    const std::string seconds = argc > 1 ? argv[1] : "10";
+    std::FILE* sending =
+        popen((sender + " " + folder + "/clicks.jsonl " + seconds + " > " + folder + "/report").c_str(), "w");
     if (!sending) throw std::runtime_error("click_sender cannot be started");
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(argc > 1 ? std::atoi(argv[1]) : 10);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::stoi(seconds));
     int kills = 0;
     for (bool growing = true; growing;) {
         growing = std::chrono::steady_clock::now() < end;

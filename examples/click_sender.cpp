@@ -1,6 +1,6 @@
-// Sends clicks as JSON lines over TCP, or appends them to a file: a few thousand a second, out of order, some late, some
-// malformed. Then prints what a receiver must have counted. Event time runs ten times as fast as the clock, to have more
-// windows to look at.
+// Sends clicks as JSON lines over TCP, or appends them to a file: a few thousand a second, out of order, some late,
+// some malformed. Then prints what a receiver must have counted. Event time runs ten times as fast as the clock, to
+// have more windows to look at.
 //   click_sender PORT|FILE SECONDS
 #include <algorithm>
 #include <boost/asio.hpp>

@@ -296,7 +296,7 @@ void checkpoint_coordinator::complete() {
         carried_ = std::move(prepared);
     } else {
         commit(c.id, prepared);
-        if (store_) store_->prune(std::max<std::size_t>(1, options_.checkpoints.keep));
+        prune();
     }
     std::lock_guard lock(mutex_);
     pending_.reset();
@@ -330,6 +330,15 @@ void checkpoint_coordinator::give_up(const std::string& why) {
         answer(on_request, 0, std::make_exception_ptr(checkpoint_error(why)));
     for (auto& [subtask, state] : pending_->states) carry(state);
     pending_.reset();
+}
+
+/// Removes older checkpoints. One that cannot be removed is no reason to end a job: the next time goes on.
+void checkpoint_coordinator::prune() {
+    if (!store_) return;
+    try {
+        store_->prune(std::max<std::size_t>(1, options_.checkpoints.keep));
+    } catch (const io_error&) {
+    }
 }
 
 /// The pending checkpoint has failed. With the lock. Throws if that is one failure too many.
@@ -416,7 +425,7 @@ void checkpoint_coordinator::make_last() {
     }
     write(c, nullptr);
     commit(c.id, prepared);
-    store_->prune(std::max<std::size_t>(1, options_.checkpoints.keep));
+    prune();
     std::lock_guard lock(mutex_);
     for (const auto& r : std::exchange(requests_, {})) {
         if (r->savepoint.empty()) answer(r, c.id, nullptr);

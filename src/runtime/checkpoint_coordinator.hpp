@@ -109,6 +109,7 @@ private:
     void write(const checkpoint& c, const request* on_request);
     checkpoint assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared);
     void commit(checkpoint_id id, const prepared_results& prepared);
+    void prune();
     void give_up(const std::string& why);
     void failed(const std::string& why);
     void carry(subtask_state& state);

@@ -73,8 +73,8 @@ public:
         if (deferred_) deferred_->steps.emplace_back(std::move(step));
         else while (!step()) continue;
     }
-    /// Has `f(snapshot_writer&)` called with a writer for the same snapshot, when what is done gradually is done and the
-    /// operator has gone on: encodes such a copy.
+    /// Has `f(snapshot_writer&)` called with a writer for the same snapshot, when what is done gradually is done and
+    /// the operator has gone on: encodes such a copy.
     template <class F>
     void later(F f) {
         if (deferred_) deferred_->writes.emplace_back(std::move(f));

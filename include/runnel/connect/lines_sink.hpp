@@ -159,8 +159,8 @@ private:
 // Of these three sinks: each record is one line, ended by "\n". Lines are in the file when the input has run empty, or
 // after 64 KB; when the job has ended without error, all are on stable storage. A crash or full disk can leave a part
 // of the lines written last: then the last one has no line break at its end, which tells that it is not whole.
-// In a job with checkpoints, the file holds each result exactly once: when the job goes on from a checkpoint, the file is
-// cut back to what it was then, whatever `existing` says. Who reads it meanwhile may see lines that such a cut takes
+// In a job with checkpoints, the file holds each result exactly once: when the job goes on from a checkpoint, the file
+// is cut back to what it was then, whatever `existing` says. Who reads it meanwhile may see lines that such a cut takes
 // back; `json_files` and the like show only what is final.
 
 /// Writes each record as a line of JSON (`append_json`) to a file.

@@ -210,8 +210,8 @@ private:
 // A file "part-0-7.jsonl" (subtask 0, number 7) is written as ".part-0-7.jsonl.tmp", and gets its name once it is
 // complete and on stable storage; who lists the folder sees whole files only. No file is ever written over or removed.
 // In a job with checkpoints, output is exactly once: files get their names when the checkpoint that they belong to is
-// complete, each checkpoint ends those that are being written, and what was written after the checkpoint that a job goes
-// on from is removed. A folder and prefix then belong to one sink of one job.
+// complete, each checkpoint ends those that are being written, and what was written after the checkpoint that a job
+// goes on from is removed. A folder and prefix then belong to one sink of one job.
 // In a job without, one that fails, is cancelled or crashes leaves temporary files, whose last line may be cut; later
 // runs leave them alone.
 // Completing a file waits for the disk on the job's thread.

@@ -60,8 +60,8 @@ public:
     virtual std::vector<std::string> problems() const { return {}; }
 
     // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is
-    // part of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results lie
-    // in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
+    // part of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results
+    // lie in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
     // *Write-ahead*: what is prepared are the results themselves, and `commit` stores them together with the
     // checkpoint's number in one transaction of the target, or nothing if the number is there already.
 

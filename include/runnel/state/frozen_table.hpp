@@ -50,8 +50,8 @@ public:
         return !from_;
     }
 
-    /// Calls `f(const K&, const V&)` for each key, and frees what has been read. Precondition: `step` has answered true.
-    /// Errors: std::bad_alloc if there was no memory for all.
+    /// Calls `f(const K&, const V&)` for each key, and frees what has been read. Precondition: `step` has answered
+    /// true. Errors: std::bad_alloc if there was no memory for all.
     template <class F>
     void consume(F f) {
         if (failed_) throw std::bad_alloc();
