@@ -234,6 +234,8 @@ checkpoint checkpoint_coordinator::assemble(checkpoint_id id, bool is_savepoint,
     c.is_savepoint = is_savepoint;
     if (!began_from_.empty()) c.extra[began_from_name] = began_from_;
     std::vector<operator_snapshot> merged(graph_.nodes.size());
+    // First what is older.
+    for (auto& [node, results] : std::exchange(carried_, {})) merged[node].local[prepared_name] = std::move(results);
     if (pending_)
         for (auto& [subtask, state] : pending_->states)
             for (auto& [node, saved, deferred] : std::exchange(state, {})) merged[node].add(std::move(saved));
@@ -244,9 +246,6 @@ checkpoint checkpoint_coordinator::assemble(checkpoint_id id, bool is_savepoint,
                 // Prepared once, so part of one checkpoint; carried on if that fails.
                 if (graph_.nodes[node].commit) saved.local.erase(prepared_name);
             }
-    for (auto& [node, results] : carried_)
-        for (std::string& r : results) merged[node].local[prepared_name].push_back(std::move(r));
-    carried_.clear();
     for (plan::node_id node = 0; node < graph_.nodes.size(); ++node) {
         if (is_empty(merged[node])) continue;
         if (graph_.nodes[node].commit)
