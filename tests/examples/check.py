@@ -50,6 +50,12 @@ OUTPUTS = {
 00:00:01 lobby: thumbs up x 30
 00:00:01 lobby: heart x 10
 """,
+    "durable_inlet": """\
+bolts [1970-01-01T00:00:00Z, 1970-01-01T01:00:00Z) 20
+nuts [1970-01-01T00:00:00Z, 1970-01-01T01:00:00Z) 125
+bolts [1970-01-01T01:00:00Z, 1970-01-01T02:00:00Z) 20
+nuts [1970-01-01T01:00:00Z, 1970-01-01T02:00:00Z) 25
+""",
     "parcel_tracking": """\
 P1: handed in at Lyon
 P2: handed in at Oslo
