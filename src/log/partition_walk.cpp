@@ -116,7 +116,8 @@ bool partition_walk::open_next() {
     segment_.reset();
     if (!open()) return false;
     // A segment that was compacted meanwhile begins earlier.
-    if (segment_->header.base == behind || segment_->header.end > behind) return true;
+    const std::uint64_t base = segment_->header.base;
+    if ((base == behind && base != last.base) || segment_->header.end > behind) return true;
     throw log_corrupted(name, 0, "behind it there should be a segment that begins at offset " + std::to_string(behind) +
                                      ", and there is none. Restore it from a copy, or go on reading at a later offset");
 }

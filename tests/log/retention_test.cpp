@@ -224,6 +224,23 @@ TEST_CASE("a crash in the middle of a compaction loses nothing, and the next wri
     CHECK(segments_in(disk) == 1 + compacted_segments);
 }
 
+TEST_CASE("a complete segment that has become shorter is reported") {
+    testing::memory_file_system disk;
+    const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
+    {
+        log_writer out = topic.writer(0, {.segment_bytes = 1000});
+        append_all(out, 0, 60);
+    }
+    const std::string path = "/log/t/0/" + disk.list("/log/t/0")[1];
+    const std::string bytes = disk.get(path);
+    for (const std::size_t size : {std::size_t{64}, bytes.size() - 97, bytes.size() - 1}) {
+        disk.put(path, bytes.substr(0, size));
+        CHECK(text_of<log_corrupted>([&] { read_all(topic); }) != "");
+    }
+    disk.put(path, bytes);
+    CHECK(read_all(topic).size() == 60);
+}
+
 TEST_CASE("a segment that is missing in the middle is reported") {
     testing::memory_file_system disk;
     const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
