@@ -163,8 +163,11 @@ bool checkpoint_coordinator::step() {
     } else if (pending_ && now - pending_->begun >= options_.checkpoints.timeout && any_source_left()) {
         failed("it has taken longer than the timeout");
     }
-    if (!pending_ && (!requests_.empty() || now >= next_at_) && any_source_left()) trigger();
+    const bool triggers = !pending_ && (!requests_.empty() || now >= next_at_) && any_source_left();
+    if (triggers) trigger();
     call_at(pending_ ? pending_->begun + options_.checkpoints.timeout : next_at_);
+    lock.unlock();
+    if (triggers) job_.wake_sources();
     return false;
 }
 
@@ -189,7 +192,6 @@ void checkpoint_coordinator::trigger() {
         if (pending_->on_request->stop) stop_at_.store(pending_->id, std::memory_order_relaxed);
     }
     asked_.store(pending_->id, std::memory_order_relaxed);
-    job_.wake_sources();
 }
 
 void checkpoint_coordinator::passed(std::size_t subtask, checkpoint_id id, subtask_state state) {
@@ -300,6 +302,7 @@ void checkpoint_coordinator::complete() {
     std::lock_guard lock(mutex_);
     pending_.reset();
     failures_ = 0;
+    count(c.id, clock_.now() - begun);
     if (store_ && options_.checkpoints.interval > duration::zero())
         next_at_ = std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause);
     if (on_request) answer(on_request, c.id, nullptr);
@@ -344,6 +347,9 @@ void checkpoint_coordinator::prune() {
 void checkpoint_coordinator::failed(const std::string& why) {
     const std::string what = fmt::format("checkpoint {} failed: {}", pending_->id, why);
     const bool stopping = stop_at_.load(std::memory_order_relaxed) == pending_->id;
+    if (pending_->on_request && !pending_->on_request->savepoint.empty() && !stopping) return give_up(what);
+    ++status_.failed;
+    status_.last_failure = what;
     give_up(what);
     next_at_ = clock_.now() + std::max(options_.checkpoints.interval, options_.checkpoints.min_pause);
     // Subtasks have ended at its barrier.
@@ -368,6 +374,7 @@ bool checkpoint_coordinator::end() {
             return false;
         }
         restart_at_ = timestamp::max();
+        ++status_.restarts;
         restore();
         all_ended_ = false;
         ended_.clear();
@@ -426,10 +433,22 @@ void checkpoint_coordinator::make_last() {
     commit(c.id, prepared);
     prune();
     std::lock_guard lock(mutex_);
+    count(c.id, clock_.now() - c.taken);
     for (const auto& r : std::exchange(requests_, {})) {
         if (r->savepoint.empty()) answer(r, c.id, nullptr);
         else requests_.push_back(r);
     }
+}
+
+void checkpoint_coordinator::count(checkpoint_id id, duration took) {
+    ++status_.completed;
+    status_.newest = id;
+    status_.took = took;
+}
+
+checkpoint_status checkpoint_coordinator::status() {
+    std::lock_guard lock(mutex_);
+    return status_;
 }
 
 void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoint_id id, std::exception_ptr failure) {
@@ -473,6 +492,11 @@ checkpoint_id checkpoint_coordinator::make_checkpoint() {
 }
 
 void checkpoint_coordinator::make_savepoint(const std::string& folder, bool stop) {
+    // Found out before the job has stopped for it.
+    file_system& files = *options_.checkpoints.files;
+    if (folder.empty()) throw checkpoint_error("a savepoint needs a folder, and none is named.");
+    if (files.is_directory(folder) && !files.list(folder).empty())
+        throw checkpoint_error("there is something in the folder \"" + folder + "\". Name a new one for the savepoint.");
     auto r = std::make_shared<request>();
     r->savepoint = folder;
     r->stop = stop;

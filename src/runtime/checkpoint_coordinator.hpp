@@ -21,6 +21,7 @@
 #include "runnel/plan/graph.hpp"
 #include "runnel/runtime/executor.hpp"
 #include "runnel/runtime/ready_state.hpp"
+#include "runnel/runtime/status.hpp"
 
 namespace runnel::detail {
 
@@ -77,6 +78,8 @@ public:
 
     // For the user.
 
+    checkpoint_status status();
+
     /// Makes a checkpoint now; returns when it is durable and committed. Throws if it fails or the job ends before.
     checkpoint_id make_checkpoint();
     /// Writes a savepoint to a folder, and with `stop` ends the job behind it.
@@ -110,6 +113,7 @@ private:
     checkpoint assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared);
     void commit(checkpoint_id id, const prepared_results& prepared);
     void prune();
+    void count(checkpoint_id id, duration took);
     void give_up(const std::string& why);
     void failed(const std::string& why);
     void carry(subtask_state& state);
@@ -149,6 +153,7 @@ private:
     /// What was prepared for checkpoints that have failed: part of the next.
     prepared_results carried_;
     checkpoint_id last_ = 0;
+    checkpoint_status status_;
     timestamp next_at_ = timestamp::max();
     std::size_t failures_ = 0;  ///< In a row.
     // Restarts of the job.

@@ -421,6 +421,7 @@ job_status job_core::status() const {
     }
     status.running_for = now - started_;
     const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
+    if (coordinator_) status.checkpoints = coordinator_->status();
     std::lock_guard structure(structure_);
     for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
         const plan::node& n = graph_.nodes[id];

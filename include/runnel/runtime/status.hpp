@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runnel/core/receiver.hpp"
 #include "runnel/core/timestamp.hpp"
 
 namespace runnel {
@@ -39,6 +40,19 @@ struct operator_status {
     double idle = 0;     ///< Waiting for input.
 };
 
+/// What has become of a job's checkpoints since its start.
+struct checkpoint_status {
+    std::uint64_t completed = 0;
+    std::uint64_t failed = 0;
+    /// The newest that was completed, and how long it took from its beginning until its output was visible; 0: none.
+    checkpoint_id newest = 0;
+    duration took{0};
+    /// Why the last one failed.
+    std::string last_failure;
+    /// How often the job has gone on in this process after a failure.
+    std::uint64_t restarts = 0;
+};
+
 enum class job_state : unsigned char { running, finished, failed, cancelled };
 
 /// A picture of a job at one moment. Figures of different operators may be a batch apart.
@@ -51,6 +65,7 @@ struct job_status {
     std::size_t memory_reserved = 0;  ///< Bytes that all channels can hold at most; never above the budget.
     /// The latest records that were skipped, newest last; at most 16.
     std::vector<bad_record> bad_records;
+    checkpoint_status checkpoints;
 };
 
 }  // namespace runnel
