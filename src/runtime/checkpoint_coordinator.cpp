@@ -496,7 +496,8 @@ void checkpoint_coordinator::make_savepoint(const std::string& folder, bool stop
     file_system& files = *options_.checkpoints.files;
     if (folder.empty()) throw checkpoint_error("a savepoint needs a folder, and none is named.");
     if (files.is_directory(folder) && !files.list(folder).empty())
-        throw checkpoint_error("there is something in the folder \"" + folder + "\". Name a new one for the savepoint.");
+        throw checkpoint_error("there is something in the folder \"" + folder +
+                               "\". Name a new one for the savepoint.");
     auto r = std::make_shared<request>();
     r->savepoint = folder;
     r->stop = stop;

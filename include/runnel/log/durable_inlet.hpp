@@ -48,8 +48,8 @@ private:
 
 }  // namespace detail
 
-/// A source that the host program pushes into, from any thread, and of which nothing is lost in a crash: records go to a
-/// log first, and are read from there. Copies are handles of the same inlet: one goes into the pipeline.
+/// A source that the host program pushes into, from any thread, and of which nothing is lost in a crash: records go to
+/// a log first, and are read from there. Copies are handles of the same inlet: one goes into the pipeline.
 ///
 ///     runnel::durable_inlet<click> clicks(log.topic("clicks", {.partitions = 2}));
 ///     p.from(clicks).named("clicks")...

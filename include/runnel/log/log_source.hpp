@@ -20,8 +20,8 @@ namespace runnel {
 struct log_source_options {
     /// Where reading begins in each partition, unless the job goes on from a checkpoint.
     log_place from = log_place::beginning();
-    /// Ends where there is nothing more to be seen, at the latest at what was the end when the job began; otherwise more
-    /// is waited for, without end.
+    /// Ends where there is nothing more to be seen, at the latest at what was the end when the job began; otherwise
+    /// more is waited for, without end.
     bool bounded = false;
     /// How often a partition that another process writes is looked at. One that this process writes wakes the job.
     duration poll = std::chrono::milliseconds(20);
