@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* prepared_name = "prepared";
 constexpr const char* began_from_name = "began from";
+constexpr const char* drained_name = "drained";
 
 std::string name_of(const checkpoint& savepoint) {
     return fmt::format("{}/{}/{}", savepoint.job, savepoint.id, savepoint.taken.ns());
@@ -83,6 +84,10 @@ void checkpoint_coordinator::check_restored() const {
         throw checkpoint_error(fmt::format("the state was saved with {} key groups, and the job has {}. Their number "
                                            "is fixed for the life of the state: set key_groups to {}.",
                                            restored_->key_groups, options_.key_groups, restored_->key_groups));
+    // All its windows are closed: whatever came would be late.
+    if (restored_->extra.contains(drained_name))
+        throw checkpoint_error("the job was drained, which closed its windows, so it cannot go on reading. Give it a new "
+                               "folder to begin anew; to go on later, end it with stop_with_savepoint.");
     if (options_.allow_dropped_state) return;
     std::string dropped;
     for (const saved_operator& o : restored_->operators) {
@@ -428,6 +433,7 @@ void checkpoint_coordinator::make_last() {
             requests_.push_front(std::move(on_request));
         give_up("");
         c = assemble(++last_, false, prepared);
+        if (job_.is_draining()) c.extra[drained_name] = "";
     }
     write(c, nullptr);
     commit(c.id, prepared);

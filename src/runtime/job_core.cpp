@@ -238,7 +238,7 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
                 auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
                     report_bad(id, where, why, raw, m);
                 };
-                s.source->open({n.name, index, parallelism, clock_, [&s] { s.wake(); }, bad, &m});
+                s.source->open({n.name, index, parallelism, clock_, [&s] { s.wake(); }, bad, &m, n.at_most_once});
                 s.inputs = s.source->split_ids();
             }
             load(s, id, index, parallelism, stage_of_node[id]);

@@ -97,6 +97,19 @@ TEST_CASE("a source that cannot be read again is refused unless it is accepted b
     from.close();
     job.wait();
     CHECK(out == std::vector<int>{1, 2});
+    // The next run begins with what comes then.
+    from = inlet<int>();
+    auto next = graph(true).start({.checkpoints = {.folder = "/c2", .interval = 1ms, .files = &s.disk}});
+    from.push(3);
+    next.checkpoint();
+    next.cancel();
+    CHECK_THROWS_AS(from.push(4), std::exception);
+    from = inlet<int>();
+    auto after = graph(true).start({.checkpoints = {.folder = "/c2", .interval = 1ms, .files = &s.disk}});
+    from.push(5);
+    from.close();
+    after.wait();
+    CHECK(out.back() == 5);
 }
 
 TEST_CASE("a restart strategy without checkpoints is refused") {
@@ -134,6 +147,19 @@ TEST_CASE("a folder that holds the checkpoints of another job is refused with bo
     const std::string why = refusal(std::move(other), s.options());
     CHECK(why.find("'numbers'") != why.npos);
     CHECK(why.find("'other'") != why.npos);
+}
+
+TEST_CASE("a job that was drained does not go on with closed windows") {
+    setting s;
+    std::vector<std::uint64_t> out;
+    {
+        job running = largest(1000, out).start(s.options());
+        s.sim.run_until([&] { return out.size() > 100; });
+        running.drain();
+        running.wait();
+    }
+    CHECK(out.size() < 1000);
+    CHECK(refusal(largest(1000, out), s.options()).find("was drained") != std::string::npos);
 }
 
 TEST_CASE("two jobs cannot have one folder at a time") {

@@ -68,6 +68,7 @@ public:
     std::vector<std::string> splits() override { return origin_->parts(); }
     std::unique_ptr<split_reader<value_type>> open(const std::string& id, const std::string* position,
                                                    const reader_context& context) override {
+        if (!origin_->replayable() && context.at_most_once) position = nullptr;
         if (position && !origin_->replayable())
             throw error(name() + " cannot be read again, so a job that reads it cannot go on from a checkpoint. Start "
                                  "it without one, or read a file or a log instead");

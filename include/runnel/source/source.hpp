@@ -45,6 +45,9 @@ struct reader_context {
     const runnel::clock* clock = nullptr;
     /// The pipeline takes event times from the source: a record that has none is a bad record.
     bool takes_times = false;
+    /// The user accepts that what cannot be read again is lost: a source that can't go on from a position begins with
+    /// what comes now, instead of refusing.
+    bool at_most_once = false;
 };
 
 /// Reads one split. Thread safety: unsafe; one subtask at a time uses it. Destroying it ends all reading.

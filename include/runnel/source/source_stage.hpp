@@ -29,6 +29,7 @@ struct source_context {
     std::function<void()> wake;
     std::function<void(std::string_view where, std::string_view why, std::string_view raw)> bad_record;
     operator_metrics* metrics = nullptr;
+    bool at_most_once = false;
 };
 
 /// One subtask of a source, whatever its types: reads its splits in turn and sends records and watermarks.
@@ -91,7 +92,7 @@ public:
 
     void open(const source_context& context) override {
         context_ = context;
-        reader_context_ = {context.wake, context.bad_record, context.clock, takes_times};
+        reader_context_ = {context.wake, context.bad_record, context.clock, takes_times, context.at_most_once};
         if (dead_letters_)
             reader_context_.bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
                 refuse(where, why, raw);
@@ -107,9 +108,7 @@ public:
         for (std::size_t i = 0; i < splits_.size(); ++i) {
             split& s = splits_[i];
             if (merger_.is_finished(i)) continue;
-            // What cannot be read again begins with what comes now: the user has accepted that.
-            const bool goes_on = s.restored && from_->is_replayable();
-            guarded([&] { s.reader = from_->open(s.id, goes_on ? &s.position : nullptr, reader_context_); });
+            guarded([&] { s.reader = from_->open(s.id, s.restored ? &s.position : nullptr, reader_context_); });
             if constexpr (Timing::enabled)
                 if (timing_.aligned_in) s.aligned = timing_.aligned_in->join(s.value, timing_.max_drift, context_.wake);
         }
@@ -157,7 +156,7 @@ public:
         for (std::size_t i = 0; i < splits_.size(); ++i) {
             std::string& bytes = to.local("splits");
             codec<std::string>::encode(splits_[i].id, bytes);
-            codec<bool>::encode(merger_.is_finished(i) || done_, bytes);
+            codec<bool>::encode(merger_.is_finished(i), bytes);
             codec<std::int64_t>::encode(splits_[i].value.ns(), bytes);
             const bool started = splits_[i].reader != nullptr;
             codec<bool>::encode(started || splits_[i].restored, bytes);
