@@ -95,7 +95,7 @@ public:
     void check(const page_count& r) const override {
         if (r.page.empty()) throw error("a page has a name");
     }
-    std::string layout() const override { return version; }
+    std::string layout() const override { return write_ahead_sink::layout() + version; }
     std::string version;
 
 private:
@@ -272,6 +272,7 @@ TEST_CASE("a target that lacks what it has held is refused with both numbers, an
 TEST_CASE("results of another type are not taken for what they are not, unless they are stored already") {
     database db;
     stored_counts sink(db);
+    CHECK(sink.layout() == layout_of<page_count>());
     const auto writer = sink.open({.owner = "job/counts"});
     write<page_count>(*writer, {{"/", 1}});
     const strings prepared{writer->prepare()};

@@ -19,6 +19,7 @@
 
 #include "runnel/codec/codec.hpp"
 #include "runnel/codec/describe.hpp"
+#include "runnel/codec/layout.hpp"
 #include "runnel/core/timestamp.hpp"
 
 // The binary form of standard types and of described structs: numbers in memory order (little-endian), lengths in 32
@@ -42,7 +43,8 @@ inline void append_sorted(std::vector<std::string>& elements, std::string& out) 
 }
 
 [[noreturn]] inline void fail_double_key() {
-    throw decode_error("encoded container holds a key twice: the bytes are damaged");
+    throw decode_error(
+        "encoded container holds a key twice: the bytes are damaged, or a migration has made keys equal");
 }
 
 template <class Set, bool is_sorted>
@@ -66,6 +68,7 @@ struct set_codec {
             if (!set.insert(codec<key>::decode(in)).second) fail_double_key();
         return set;
     }
+    static auto layout(layout_builder& to) { return to.of<key>(layout_kind::set); }
 };
 
 template <class Map, bool is_sorted>
@@ -96,6 +99,7 @@ struct map_codec {
         }
         return map;
     }
+    static auto layout(layout_builder& to) { return to.of<key, mapped>(layout_kind::map); }
 };
 
 }  // namespace detail
@@ -104,6 +108,7 @@ template <>
 struct codec<timestamp> {
     static void encode(timestamp t, std::string& out) { codec<std::int64_t>::encode(t.ns(), out); }
     static timestamp decode(byte_reader& in) { return timestamp(codec<std::int64_t>::decode(in)); }
+    static auto layout(layout_builder& to) { return to.make(layout_kind::time); }
 };
 
 template <class Rep, class Period>
@@ -112,6 +117,9 @@ struct codec<std::chrono::duration<Rep, Period>> {
     using type = std::chrono::duration<Rep, Period>;
     static void encode(type d, std::string& out) { codec<Rep>::encode(d.count(), out); }
     static type decode(byte_reader& in) { return type(codec<Rep>::decode(in)); }
+    static auto layout(layout_builder& to) {
+        return to.span<Rep>(std::to_string(Period::num) + '/' + std::to_string(Period::den));
+    }
 };
 
 template <>
@@ -121,6 +129,7 @@ struct codec<std::monostate> {
         detail::decode_nothing(in);
         return {};
     }
+    static auto layout(layout_builder& to) { return to.make(layout_kind::empty); }
 };
 
 template <encodable T>
@@ -133,6 +142,7 @@ struct codec<std::optional<T>> {
         if (!codec<bool>::decode(in)) return std::nullopt;
         return codec<T>::decode(in);
     }
+    static auto layout(layout_builder& to) { return to.of<T>(layout_kind::optional); }
 };
 
 template <encodable A, encodable B>
@@ -145,6 +155,7 @@ struct codec<std::pair<A, B>> {
         A first = codec<A>::decode(in);
         return {std::move(first), codec<B>::decode(in)};
     }
+    static auto layout(layout_builder& to) { return to.of<A, B>(layout_kind::tuple); }
 };
 
 template <encodable... Ts>
@@ -157,6 +168,7 @@ struct codec<std::tuple<Ts...>> {
         if constexpr (sizeof...(Ts) == 0) detail::decode_nothing(in);
         return std::tuple<Ts...>{codec<Ts>::decode(in)...};  // Braces: from left to right.
     }
+    static auto layout(layout_builder& to) { return to.of<Ts...>(layout_kind::tuple); }
 };
 
 template <encodable T, std::size_t N>
@@ -171,6 +183,7 @@ struct codec<std::array<T, N>> {
         for (T& element : value) element = codec<T>::decode(in);
         return value;
     }
+    static auto layout(layout_builder& to) { return to.of<T>(layout_kind::array, N); }
 };
 
 template <encodable T, class Allocator>
@@ -201,6 +214,7 @@ struct codec<std::vector<T, Allocator>> {
         }
         return value;
     }
+    static auto layout(layout_builder& to) { return to.of<T>(layout_kind::list); }
 };
 
 template <encodable K, class... Rest>
@@ -222,6 +236,7 @@ struct codec<std::variant<Ts...>> {
         std::visit([&]<class T>(const T& held) { codec<T>::encode(held, out); }, value);
     }
     static type decode(byte_reader& in) { return decode(in, std::index_sequence_for<Ts...>()); }
+    static auto layout(layout_builder& to) { return to.of<Ts...>(layout_kind::variant); }
 
 private:
     template <std::size_t I>
@@ -255,6 +270,7 @@ struct codec<T> {
         for_each_member<T>([&]<class M>(std::string_view, M T::*member) { value.*member = codec<M>::decode(in); });
         return value;
     }
+    static auto layout(layout_builder& to) { return to.structure<T>(); }
 };
 
 }  // namespace runnel

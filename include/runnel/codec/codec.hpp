@@ -70,7 +70,10 @@ private:
 ///   static void encode(const T&, std::string& out);    appends
 ///   static T decode(byte_reader& in);                  throws decode_error
 /// Equal values must encode equally: the key group of a key is computed from these bytes. Every value takes at least
-/// one byte, so that a length can be judged by what remains. codec/binary.hpp has the codecs of standard types.
+/// one byte, so that a length can be judged by what remains. codec/binary.hpp has the codecs of standard types. If the
+/// bytes of saved values will change one day, add
+///   static constexpr int version = 1;                  the next time 2, and so on, each with a `migration`; or
+///   static auto layout(layout_builder&);               if they are those of other types: see codec/layout.hpp
 template <class T>
 struct codec;
 
@@ -93,6 +96,10 @@ struct codec<T> {
         out.append(bytes, sizeof(T));
     }
     static T decode(byte_reader& in) { return in.take_raw<T>(); }
+    template <class Builder>
+    static auto layout(Builder& to) {
+        return to.template number<T>();
+    }
 };
 
 template <>
@@ -102,6 +109,10 @@ struct codec<bool> {
         const auto byte = in.take_raw<unsigned char>();
         if (byte > 1) throw decode_error("encoded bool is neither 0 nor 1: the bytes are damaged or of another type");
         return byte != 0;
+    }
+    template <class Builder>
+    static auto layout(Builder& to) {
+        return to.boolean();
     }
 };
 
@@ -118,6 +129,10 @@ struct codec<std::string> {
         out += value;
     }
     static std::string decode(byte_reader& in) { return std::string(in.take(codec<std::uint32_t>::decode(in))); }
+    template <class Builder>
+    static auto layout(Builder& to) {
+        return to.text();
+    }
 };
 
 }  // namespace runnel

@@ -23,6 +23,7 @@
 #include "runnel/operators/async_list.hpp"
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/key_group.hpp"
+#include "runnel/state/saved_layout.hpp"
 #include "runnel/state/table.hpp"
 
 namespace runnel {
@@ -161,6 +162,8 @@ public:
             std::string& bytes = to.local("watermark");
             codec<timestamp>::encode(watermark_, bytes);
             codec<bool>::encode(segments_.size() > 1, bytes);
+            save_layout<T>(to, "in flight");
+            if constexpr (keyed) save_key_layout<K>(to);
         } else {
             throw error("the state of async_map cannot be saved: its record type has no codec. Describe the type with "
                         "BOOST_DESCRIBE_STRUCT, or specialise runnel::codec for it.");
@@ -169,11 +172,18 @@ public:
     void load(snapshot_reader& from) {
         if constexpr (encodable<T>) {
             std::vector<saved> all;
+            const saved_values<T> inputs(from, "in flight");
             auto read = [&](std::string_view bytes) {
-                for (byte_reader in(bytes); !in.empty();) all.push_back(decode(in));
+                for (byte_reader in(bytes); !in.empty();) all.push_back(decode(in, inputs));
             };
             if constexpr (keyed) {
-                from.keyed("in flight", [&](key_group, std::string_view bytes) { read(bytes); });
+                check_key_layout<K>(from);
+                from.keyed("in flight", [&](key_group g, std::string_view bytes) {
+                    const std::size_t before = all.size();
+                    read(bytes);
+                    for (std::size_t i = before; inputs.converts() && i < all.size(); ++i)
+                        detail::check_group("in flight", g, key_group_of(key_of_(all[i].input), context_.key_groups));
+                });
             } else {
                 // As an edge without a key goes on from subtask i of n: to i mod m of m.
                 std::size_t i = 0;
@@ -455,11 +465,12 @@ private:
                   " ns. Look at what is asked, or raise the timeout, or give it a retry."));
     }
 
-    static saved decode(byte_reader& in) {
+    template <class Inputs>
+    static saved decode(byte_reader& in, const Inputs& inputs) {
         const timestamp watermark = codec<timestamp>::decode(in);
         const auto position = codec<std::uint64_t>::decode(in);
         const timestamp t = codec<timestamp>::decode(in);
-        return {watermark, position, t, codec<T>::decode(in)};
+        return {watermark, position, t, inputs.decode(in)};
     }
 
     F f_;

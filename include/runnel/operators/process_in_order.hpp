@@ -15,6 +15,7 @@
 #include "runnel/operators/operator.hpp"
 #include "runnel/operators/process_core.hpp"
 #include "runnel/state/key_group.hpp"
+#include "runnel/state/saved_layout.hpp"
 
 namespace runnel {
 
@@ -83,6 +84,7 @@ public:
                 codec<timestamp>::encode(t, bytes);
                 codec<T>::encode(record, bytes);
             });
+            save_layout<T>(to, "records");
         } else {
             throw error("the records that in_event_time_order holds can't be saved: their type has no codec. Describe "
                         "it with BOOST_DESCRIBE_STRUCT, or specialise runnel::codec for it.");
@@ -90,13 +92,18 @@ public:
     }
     void load(snapshot_reader& from) {
         core_.load(from);
-        if constexpr (encodable<T>)
-            from.keyed("records", [&](key_group, std::string_view bytes) {
+        if constexpr (encodable<T>) {
+            const saved_values<T> records(from, "records");
+            from.keyed("records", [&](key_group g, std::string_view bytes) {
                 for (byte_reader in(bytes); !in.empty();) {
                     const timestamp t = codec<timestamp>::decode(in);
-                    held_.push(codec<T>::decode(in), t);
+                    T record = records.decode(in);
+                    if (records.converts())
+                        detail::check_group("records", g, key_group_of(K(key_(record)), core_.state().key_groups()));
+                    held_.push(std::move(record), t);
                 }
             });
+        }
     }
 
 private:

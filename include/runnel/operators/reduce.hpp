@@ -7,6 +7,7 @@
 #include "runnel/codec/codec.hpp"
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/key_group.hpp"
+#include "runnel/state/saved_layout.hpp"
 #include "runnel/state/table.hpp"
 
 namespace runnel {
@@ -44,6 +45,8 @@ public:
                 codec<K>::encode(key, bytes);
                 codec<T>::encode(value, bytes);
             });
+            save_key_layout<K>(to);
+            save_layout<T>(to, "reduced");
         } else {
             throw error("the state of reduce cannot be saved: its record type has no codec. Describe the type with "
                         "BOOST_DESCRIBE_STRUCT, or specialise runnel::codec for it.");
@@ -51,11 +54,13 @@ public:
     }
     void load(snapshot_reader& from) {
         if constexpr (encodable<T>) {
+            check_key_layout<K>(from);
+            const saved_values<T> values(from, "reduced");
             from.keyed("reduced", [&](key_group, std::string_view bytes) {
                 byte_reader in(bytes);
                 while (!in.empty()) {
                     const K key = codec<K>::decode(in);
-                    kept_.get_or_create_with(key, kept_.hash(key), [&] { return codec<T>::decode(in); });
+                    kept_.get_or_create_with(key, kept_.hash(key), [&] { return values.decode(in); });
                 }
             });
         }

@@ -14,6 +14,7 @@
 #include "runnel/checkpoint/checkpoint.hpp"
 #include "runnel/codec/binary.hpp"
 #include "runnel/codec/codec.hpp"
+#include "runnel/codec/layout.hpp"
 #include "runnel/sink/sink.hpp"
 
 namespace runnel {
@@ -87,8 +88,8 @@ public:
     /// errors; what `store` refuses ends the job again and again, since it is part of a checkpoint.
     virtual void check(const T& /*result*/) const {}
     /// Tells how results are encoded, so that a checkpoint of another version of the program is refused where bytes
-    /// could be taken for what they are not.
-    virtual std::string layout() const { return {}; }
+    /// could be taken for what they are not. `layout_of<T>` unless the bytes mean something else each time.
+    virtual std::string layout() const { return layout_of<T>(); }
 
     std::unique_ptr<sink_writer<T>> open(const sink_context& context) override {
         return std::make_unique<writer>(*this, context.owner);

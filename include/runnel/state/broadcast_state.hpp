@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "runnel/codec/binary.hpp"
+#include "runnel/state/saved_layout.hpp"
 #include "runnel/state/state_column.hpp"
 
 namespace runnel {
@@ -23,8 +23,9 @@ public:
     broadcast_column& operator=(const broadcast_column&) = delete;
     virtual ~broadcast_column() = default;
     const state_declaration& declared() const noexcept { return declared_; }
-    virtual void save(std::string& out) const = 0;
-    virtual void load(byte_reader& in) = 0;
+    /// Under `name`.
+    virtual void save(snapshot_writer& to, const std::string& name) const = 0;
+    virtual void load(const snapshot_reader& from, const std::string& name, byte_reader& in) = 0;
 
 private:
     state_declaration declared_;
@@ -39,12 +40,16 @@ public:
 
     std::map<K2, V> elements;
 
-    void save(std::string& out) const override {
-        if constexpr (encodable<std::map<K2, V>>) codec<std::map<K2, V>>::encode(elements, out);
-        else fail_no_codec(declared(), "saved");
+    void save(snapshot_writer& to, const std::string& name) const override {
+        if constexpr (encodable<std::map<K2, V>>) {
+            codec<std::map<K2, V>>::encode(elements, to.local(name));
+            save_layout<std::map<K2, V>>(to, name);
+        } else {
+            fail_no_codec(declared(), "saved");
+        }
     }
-    void load(byte_reader& in) override {
-        if constexpr (encodable<std::map<K2, V>>) elements = codec<std::map<K2, V>>::decode(in);
+    void load(const snapshot_reader& from, const std::string& name, byte_reader& in) override {
+        if constexpr (encodable<std::map<K2, V>>) elements = saved_values<std::map<K2, V>>(from, name).decode(in);
         else fail_no_codec(declared(), "loaded");
     }
 };

@@ -12,12 +12,14 @@
 #include "runnel/codec/binary.hpp"
 #include "runnel/state/group_watermarks.hpp"
 #include "runnel/state/key_group.hpp"
+#include "runnel/state/saved_layout.hpp"
 #include "runnel/state/state_store.hpp"
 #include "runnel/state/table.hpp"
 
 // State by key, in one key group. "state NAME": key, what it holds; repeated. "timer NAME": key, number of times
 // (uint64), times. "watermark": the operator's (int64, ns).
-// Local state "declared": the states in words, see state_store. "broadcast NAME": a copy of it.
+// Local state "declared": the states in words, see state_store. "broadcast NAME": a copy of it. "layouts": what the
+// bytes mean, see saved_layout.
 
 namespace runnel::detail {
 
@@ -90,12 +92,16 @@ public:
                     for (const timestamp t : times) codec<timestamp>::encode(t, bytes);
                 });
         to.local("declared") = text();
-        for (const auto& b : broadcasts()) b->save(to.local("broadcast " + b->declared().name));
+        for (const auto& b : broadcasts()) b->save(to, "broadcast " + b->declared().name);
+        save_key_layout<K>(to);
+        for (const auto& column : columns()) column->save_layouts(to);
     }
 
     /// Returns the watermark to begin with. `subtask` chooses which copy of broadcast state it takes.
     timestamp load(const snapshot_reader& from, std::size_t subtask) {
         from.local("declared", [&](std::string_view saved) { check(saved); });
+        check_key_layout<K>(from);
+        for (const auto& column : columns()) column->load_layouts(from);
         std::optional<timestamp> lowest;
         from.keyed("watermark", [&](key_group g, std::string_view bytes) {
             byte_reader in(bytes);
@@ -114,10 +120,11 @@ public:
                 });
         for (const auto& b : broadcasts()) {
             std::vector<std::string_view> copies;
-            from.local("broadcast " + b->declared().name, [&](std::string_view bytes) { copies.push_back(bytes); });
+            const std::string name = "broadcast " + b->declared().name;
+            from.local(name, [&](std::string_view bytes) { copies.push_back(bytes); });
             if (copies.empty()) continue;
             byte_reader in(copies[subtask % copies.size()]);
-            b->load(in);
+            b->load(from, name, in);
         }
         return lowest.value_or(timestamp::min());
     }

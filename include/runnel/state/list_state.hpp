@@ -66,6 +66,7 @@ public:
             add_at(s, decode<V>(in), until);
         }
     }
+    std::vector<layout> layouts() const override { return layouts_of<V>(); }
     void sweep(timestamp limit) override {
         expiry_.sweep(limit, [&](slot s) -> std::optional<timestamp> {
             if (!holds(s)) return std::nullopt;

@@ -79,11 +79,14 @@ public:
     void load(slot s, byte_reader& in) override {
         at(s);
         for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
-            K2 key = decode<K2>(in);
+            K2 key = decode<K2>(in, 1);
             const timestamp until = expires() ? codec<timestamp>::decode(in) : never;
+            const std::size_t before = cells_[s]->size();
             insert(s, std::move(key), decode<V>(in), until);
+            if (cells_[s]->size() == before) fail_double_key();
         }
     }
+    std::vector<layout> layouts() const override { return layouts_of<V, K2>(); }
     void sweep(timestamp limit) override {
         while (!queue_.empty() && queue_.front().at <= limit) {
             check due = std::move(queue_.front());

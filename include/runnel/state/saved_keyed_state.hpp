@@ -114,6 +114,8 @@ private:
             watermark_ = state_->load(snapshot_reader(saved_, all), 0);
         } catch (const decode_error& e) {
             detail::fail_undecodable(operator_name_, e.what());
+        } catch (const checkpoint_error& e) {
+            detail::fail_undecodable(operator_name_, e.what());
         }
     }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <typeindex>
@@ -12,6 +13,7 @@
 #include "runnel/codec/binary.hpp"
 #include "runnel/core/error.hpp"
 #include "runnel/state/key_scope.hpp"
+#include "runnel/state/saved_layout.hpp"
 #include "runnel/state/state_options.hpp"
 
 namespace runnel::detail {
@@ -43,6 +45,9 @@ public:
     virtual bool holds(slot s) const = 0;
     virtual void save(slot s, std::string& out) const = 0;
     virtual void load(slot s, byte_reader& in) = 0;
+    void save_layouts(snapshot_writer& to) const;
+    /// To be called before anything is loaded. Errors: `checkpoint_error` if what was saved can't be loaded.
+    void load_layouts(const snapshot_reader& from);
     /// Removes what has expired by `limit`, which is at or before any time at which it could be read again.
     virtual void sweep(timestamp limit) = 0;
 
@@ -73,15 +78,28 @@ protected:
         if constexpr (encodable<V>) codec<V>::encode(value, out);
         else fail_no_codec(declared_, "saved");
     }
+    /// `which` of the types of `layouts`.
     template <class V>
-    V decode(byte_reader& in) const {
-        if constexpr (encodable<V>) return codec<V>::decode(in);
+    V decode(byte_reader& in, std::size_t which = 0) const {
+        if constexpr (encodable<V>)
+            return decode_saved<V>(which < conversions_.size() ? conversions_[which].get() : nullptr, in);
         else fail_no_codec(declared_, "loaded");
     }
 
+    /// Of what is saved: the values, then the keys of a map.
+    virtual std::vector<layout> layouts() const = 0;
+    template <class... Vs>
+    static std::vector<layout> layouts_of() {
+        if constexpr ((encodable<Vs> && ...)) return {layout_builder::build<Vs>()...};
+        else return {};
+    }
+
 private:
+    std::string layout_name(std::size_t which) const;
+
     state_declaration declared_;
     key_scope& scope_;
+    std::vector<std::unique_ptr<const layout_conversion>> conversions_;  ///< As `layouts`; null: loaded as it is.
 };
 
 [[noreturn]] void fail_undeclared(const char* handle);

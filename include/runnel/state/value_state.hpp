@@ -56,6 +56,7 @@ public:
         if (!cells_[s]) scope().add_use(s);
         cells_[s] = decode<V>(in);
     }
+    std::vector<layout> layouts() const override { return layouts_of<V>(); }
     void sweep(timestamp limit) override {
         expiry_.sweep(limit, [&](slot s) -> std::optional<timestamp> {
             if (!cells_[s]) return std::nullopt;

@@ -45,6 +45,7 @@ struct codec<detail::collect_state<V>> {
         }
         return all;
     }
+    static auto layout(layout_builder& to) { return to.add<std::vector<std::pair<V, timestamp>>>(); }
 };
 
 /// All values of a field of records of type T; see `collect`.

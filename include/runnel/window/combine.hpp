@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runnel/codec/codec.hpp"
+#include "runnel/codec/layout.hpp"
 #include "runnel/window/aggregate.hpp"
 
 namespace runnel {
@@ -40,6 +41,7 @@ struct codec<detail::combined<As...>> {
         }
         return all;
     }
+    static auto layout(layout_builder& to) { return to.of<As...>(layout_kind::tuple); }
 };
 
 /// Several aggregates in one pass; see `combine`.

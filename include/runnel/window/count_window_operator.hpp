@@ -88,20 +88,22 @@ public:
         });
         entries.write(to, "counts", context_.mine, timestamp::min(), {});
         to.local("windows") = windows_text_;
+        detail::save_window_layouts<K, accumulator>(to);
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);
+        const detail::saved_accumulators<K, accumulator> accumulators(from);
         detail::group_watermarks none;
         none.set_groups(context_.key_groups);
         detail::keyed_entries::read(from, "counts", none, [&](byte_reader& in) {
             const K key = codec<K>::decode(in);
             entry& e = keys_.get_or_create(key, keys_.hash(key));
             e.records = codec<std::int64_t>::decode(in);
-            if (e.records % slice_ != 0) e.open = detail::decode_accumulator<accumulator>(in);
+            if (e.records % slice_ != 0) e.open = accumulators.decode(in);
             const auto n = static_cast<std::int64_t>(codec<std::uint64_t>::decode(in));
             const std::int64_t end = e.records - e.records % slice_;
             for (std::int64_t i = 0; i != n; ++i) {
-                e.slices.push_back(detail::decode_accumulator<accumulator>(in));
+                e.slices.push_back(accumulators.decode(in));
                 e.contents.push(timestamp(end - (n - i) * slice_), e.slices.back());
             }
         });

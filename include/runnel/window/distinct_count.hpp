@@ -48,6 +48,9 @@ struct codec<detail::distinct_state<V>> {
         set.has_unequal = codec<bool>::decode(in);
         return set;
     }
+    static auto layout(layout_builder& to) {
+        return to.make(layout_kind::tuple, {to.of<V>(layout_kind::set), to.add<bool>()});
+    }
 };
 
 /// Number of different values of a field of records of type T; see `distinct_count`.

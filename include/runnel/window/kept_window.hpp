@@ -85,13 +85,14 @@ struct kept_window {
         codec<timestamp>::encode(tick_at, out);
         trigger.encode(out);
     }
-    static kept_window decode(byte_reader& in) {
+    template <class Accumulators>
+    static kept_window decode(byte_reader& in, const Accumulators& accumulators, const layout_conversion* triggers) {
         const timestamp start = codec<timestamp>::decode(in);
         const timestamp end = codec<timestamp>::decode(in);
-        kept_window w{start, end, decode_accumulator<A>(in), {}};
+        kept_window w{start, end, accumulators.decode(in), {}};
         for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
             const timestamp point = codec<timestamp>::decode(in);
-            w.pieces.push_back({point, decode_accumulator<A>(in)});
+            w.pieces.push_back({point, accumulators.decode(in)});
         }
         w.since = codec<std::uint64_t>::decode(in);
         w.fired = codec<std::uint64_t>::decode(in);
@@ -99,7 +100,7 @@ struct kept_window {
         w.on_time = codec<bool>::decode(in);
         w.fire_at = codec<timestamp>::decode(in);
         w.tick_at = codec<timestamp>::decode(in);
-        w.trigger.decode(in);
+        w.trigger.decode(in, triggers);
         return w;
     }
 };

@@ -132,9 +132,11 @@ public:
             detail::encode_accumulator(s.value, bytes);
         }
         to.local("windows") = windows_text_;
+        detail::save_window_layouts<no_key, accumulator>(to);
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);
+        const detail::saved_accumulators<no_key, accumulator> accumulators(from);
         // The stage behind has not come further than the slowest of those that were saved.
         timestamp lowest = timestamp::max();
         from.local("sums", [&](std::string_view bytes) {
@@ -143,7 +145,7 @@ public:
             for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
                 const timestamp first = codec<timestamp>::decode(in);
                 const auto records = codec<std::uint64_t>::decode(in);
-                const accumulator value = detail::decode_accumulator<accumulator>(in);
+                const accumulator value = accumulators.decode(in);
                 if (subtask_ != 0) continue;
                 sum& s = sum_of(grid_.span_of(first));
                 agg_.merge(s.value, value);

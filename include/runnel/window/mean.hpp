@@ -27,6 +27,7 @@ struct codec<detail::mean_state<Sum>> {
         auto sum = codec<Sum>::decode(in);
         return {sum, codec<std::uint64_t>::decode(in)};
     }
+    static auto layout(layout_builder& to) { return to.of<Sum, std::uint64_t>(layout_kind::tuple); }
 };
 
 /// Arithmetic mean of a field of records of type T; see `mean`.

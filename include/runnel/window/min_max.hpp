@@ -55,6 +55,7 @@ struct codec<detail::best_state<V>> {
         codec<std::optional<V>>::encode(b.value, out);
     }
     static detail::best_state<V> decode(byte_reader& in) { return {codec<std::optional<V>>::decode(in)}; }
+    static auto layout(layout_builder& to) { return to.add<std::optional<V>>(); }
 };
 
 /// Least or greatest value of a field of records of type T; see `min` and `max`.

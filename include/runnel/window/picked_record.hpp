@@ -29,6 +29,7 @@ struct codec<detail::picked_record<T>> {
         auto record = codec<std::optional<T>>::decode(in);
         return {std::move(record), codec<timestamp>::decode(in)};
     }
+    static auto layout(layout_builder& to) { return to.of<std::optional<T>, timestamp>(layout_kind::tuple); }
 };
 
 }  // namespace runnel

@@ -108,6 +108,7 @@ struct codec<detail::record_list<T>> {
         }
         return all;
     }
+    static auto layout(layout_builder& to) { return to.add<std::vector<std::pair<T, timestamp>>>(); }
 };
 
 }  // namespace runnel

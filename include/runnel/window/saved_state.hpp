@@ -13,6 +13,7 @@
 #include "runnel/core/timestamp.hpp"
 #include "runnel/state/key_group.hpp"
 #include "runnel/state/group_watermarks.hpp"
+#include "runnel/state/saved_layout.hpp"
 
 // Keyed state of a window operator, in one key group: watermark (int64, ns), number of entries (uint64), entries.
 // Local state "windows": the text of the window spec, so that slices of other windows aren't mistaken for ours.
@@ -29,14 +30,34 @@ void encode_accumulator(const A& a, std::string& out) {
                     "for it");
 }
 
-template <class A>
-A decode_accumulator(byte_reader& in) {
-    if constexpr (encodable<A>)
-        return codec<A>::decode(in);
-    else
+/// Says what keys and accumulators mean.
+template <class K, class A>
+void save_window_layouts(snapshot_writer& to) {
+    save_key_layout<K>(to);
+    if constexpr (encodable<A>) save_layout<A>(to, "accumulator");
+}
+
+/// Decodes accumulators that may have been saved when A was another type; keys are the same as they were.
+template <class K, class A, bool = encodable<A>>
+class saved_accumulators {
+public:
+    explicit saved_accumulators(const snapshot_reader& from) : values_(from, "accumulator") {
+        check_key_layout<K>(from);
+    }
+    A decode(byte_reader& in) const { return values_.decode(in); }
+
+private:
+    saved_values<A> values_;
+};
+template <class K, class A>
+class saved_accumulators<K, A, false> {
+public:
+    explicit saved_accumulators(const snapshot_reader&) {}
+    A decode(byte_reader&) const {
         throw error("window state can't be loaded: the aggregate's accumulator has no codec. Specialise runnel::codec "
                     "for it");
-}
+    }
+};
 
 /// Gathers entries by key group and hands them to a snapshot, each group with its watermark.
 class keyed_entries {

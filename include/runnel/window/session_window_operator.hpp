@@ -138,16 +138,18 @@ public:
         });
         entries.write(to, "sessions", context_.mine, watermark_, restored_);
         to.local("windows") = windows_text_;
+        detail::save_window_layouts<K, accumulator>(to);
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);
+        const detail::saved_accumulators<K, accumulator> accumulators(from);
         watermark_ = detail::keyed_entries::read(from, "sessions", restored_, [&](byte_reader& in) {
             const K key = codec<K>::decode(in);
             entry& e = keys_.get_or_create(key, keys_.hash(key));
             for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
                 const timestamp start = codec<timestamp>::decode(in);
                 const timestamp end = codec<timestamp>::decode(in);
-                e.sessions.append({start, end, detail::decode_accumulator<accumulator>(in)});
+                e.sessions.append({start, end, accumulators.decode(in)});
             }
         });
         keys_.for_each([&](const K& key, entry& e) { schedule(key, e, e.sessions.next_event(watermark_, lateness_)); });

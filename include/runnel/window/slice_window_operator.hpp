@@ -124,6 +124,7 @@ public:
 
     void save(snapshot_writer& to) const {
         to.local("windows") = windows_text_;
+        detail::save_window_layouts<K, accumulator>(to);
         struct copied {
             timestamp first;
             frozen_table<K, accumulator> keys;
@@ -155,12 +156,13 @@ public:
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);
+        const detail::saved_accumulators<K, accumulator> accumulators(from);
         watermark_ = detail::keyed_entries::read(from, "slices", restored_, [&](byte_reader& in) {
             const timestamp first = codec<timestamp>::decode(in);
             const K key = codec<K>::decode(in);
             slice* into = slices_.find(first);
             if (!into) into = &slices_.insert(grid_.span_of(first));
-            into->keys.get_or_create(key, into->keys.hash(key)) = detail::decode_accumulator<accumulator>(in);
+            into->keys.get_or_create(key, into->keys.hash(key)) = accumulators.decode(in);
         });
         next_due_ = timestamp::min();
     }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "runnel/codec/codec.hpp"
+#include "runnel/codec/layout.hpp"
 #include "runnel/window/aggregate.hpp"
 
 namespace runnel {
@@ -35,6 +36,7 @@ private:
     friend struct codec<compensated_sum>;
     double sum_ = 0;
     double lost_ = 0;
+    static auto layout(layout_builder& to) { return to.of<double, double>(layout_kind::tuple); }
 };
 
 template <>
@@ -114,6 +116,7 @@ struct codec<detail::wide_sum> {
         const auto low = codec<std::uint64_t>::decode(in);
         return {detail::wide_sum::wide(codec<std::int64_t>::decode(in)) * (detail::wide_sum::wide(1) << 64) + low};
     }
+    static auto layout(layout_builder& to) { return to.of<std::uint64_t, std::int64_t>(layout_kind::tuple); }
 };
 
 /// Sum of a field of records of type T; see `sum`.

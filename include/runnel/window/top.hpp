@@ -26,6 +26,7 @@ struct codec<detail::top_state<V>> {
         codec<std::vector<V>>::encode(top.values, out);
     }
     static detail::top_state<V> decode(byte_reader& in) { return {codec<std::vector<V>>::decode(in)}; }
+    static auto layout(layout_builder& to) { return to.add<std::vector<V>>(); }
 };
 
 /// The n largest or smallest values of a field of records of type T; see `top` and `bottom`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "runnel/codec/binary.hpp"
 #include "runnel/core/timestamp.hpp"
+#include "runnel/state/saved_layout.hpp"
 #include "runnel/window/own_trigger.hpp"
 #include "runnel/window/triggers.hpp"
 
@@ -32,10 +34,17 @@ struct trigger_memory {
         codec<std::vector<timestamp>>::encode(event_times.all(), out);
         codec<std::vector<timestamp>>::encode(processing_times.all(), out);
     }
-    void decode(byte_reader& in) {
-        if constexpr (!std::is_same_v<State, no_trigger_state>) state = codec<State>::decode(in);
+    void decode(byte_reader& in, const layout_conversion* how) {
+        if constexpr (!std::is_same_v<State, no_trigger_state>) state = decode_saved<State>(how, in);
         for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) event_times.add(t);
         for (const timestamp t : codec<std::vector<timestamp>>::decode(in)) processing_times.add(t);
+    }
+    static void save_layout(snapshot_writer& to) {
+        if constexpr (!std::is_same_v<State, no_trigger_state>) runnel::save_layout<State>(to, "trigger");
+    }
+    static std::unique_ptr<const layout_conversion> conversion_of(const snapshot_reader& from) {
+        if constexpr (std::is_same_v<State, no_trigger_state>) return nullptr;
+        else return conversion_to(layout_builder::build<State>(), from, "trigger");
     }
 };
 
@@ -46,7 +55,9 @@ struct no_trigger_memory {
     static constexpr bool has_event_by(timestamp) noexcept { return false; }
     static constexpr void merge_times(const no_trigger_memory&) noexcept {}
     static constexpr void encode(std::string&) noexcept {}
-    static constexpr void decode(byte_reader&) noexcept {}
+    static constexpr void decode(byte_reader&, const layout_conversion*) noexcept {}
+    static void save_layout(snapshot_writer&) {}
+    static std::unique_ptr<const layout_conversion> conversion_of(const snapshot_reader&) { return nullptr; }
 };
 
 template <class Firing, bool = has_own_trigger<Firing>>

@@ -50,7 +50,8 @@ class trigger_window_operator {
     using firing = typename Spec::firing_type;
     using accumulator = accumulator_of<Agg>;
     using state = typename detail::trigger_memory_in<firing>::state;
-    using kept = detail::kept_window<accumulator, typename detail::trigger_memory_in<firing>::type>;
+    using memory = typename detail::trigger_memory_in<firing>::type;
+    using kept = detail::kept_window<accumulator, memory>;
     using key_function = detail::window_key<K, T, KeyFn>;
     using value_type = detail::finished_of<Agg, K>;
     static constexpr bool merging = detail::merging_windows<windows>;
@@ -156,14 +157,18 @@ public:
             staged.write(to, "staged", context_.mine, watermark_, restored_);
         }
         to.local("windows") = windows_text_;
+        detail::save_window_layouts<K, accumulator>(to);
+        memory::save_layout(to);
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);
+        const detail::saved_accumulators<K, accumulator> accumulators(from);
+        const auto triggers = memory::conversion_of(from);
         watermark_ = detail::keyed_entries::read(from, "panes", restored_, [&](byte_reader& in) {
             const K key = codec<K>::decode(in);
             entry& e = keys_.get_or_create(key, keys_.hash(key));
             for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
-                e.windows.push_back(kept::decode(in));
+                e.windows.push_back(kept::decode(in, accumulators, triggers.get()));
                 schedule(key, e, *(e.windows.end() - 1));
             }
         });
@@ -172,7 +177,7 @@ public:
                 const timestamp t = codec<timestamp>::decode(in);
                 const timestamp point = codec<timestamp>::decode(in);
                 const K key = codec<K>::decode(in);
-                const accumulator value = detail::decode_accumulator<accumulator>(in);
+                const accumulator value = accumulators.decode(in);
                 entry& e = keys_.get_or_create(key, keys_.hash(key));
                 for_each_window(t, [&](const window& span) {
                     kept& x = place(e, span, restored_.of(key, watermark_));

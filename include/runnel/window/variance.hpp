@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "runnel/codec/codec.hpp"
+#include "runnel/codec/layout.hpp"
 #include "runnel/window/aggregate.hpp"
 
 namespace runnel {
@@ -51,6 +52,7 @@ private:
     std::uint64_t count_ = 0;
     double mean_ = 0;
     double squares_ = 0;
+    static auto layout(layout_builder& to) { return to.of<std::uint64_t, double, double>(layout_kind::tuple); }
 };
 
 template <>
