@@ -84,6 +84,14 @@ too late: / at 00:00:10
 00:02 lamp 12
 offer for kite: 45 views in the minute from 00:01
 """,
+    "changed_program": """\
+ann has stamps: 1
+bob has stamps: 1
+ann has stamps: 2, spent 150
+bob has stamps: 2, spent 300
+ann spent 150 in an hour
+bob spent 300 in an hour
+""",
     "two_jobs": """\
 the second job failed: operator 'careful', subtask 0, record time 1970-01-01T00:00:00Z: a thousand is too much
 the first job added up 166666833333
