@@ -86,8 +86,8 @@ void checkpoint_coordinator::check_restored() const {
                                            restored_->key_groups, options_.key_groups, restored_->key_groups));
     // All its windows are closed: whatever came would be late.
     if (restored_->extra.contains(drained_name))
-        throw checkpoint_error("the job was drained, which closed its windows, so it cannot go on reading. Give it a new "
-                               "folder to begin anew; to go on later, end it with stop_with_savepoint.");
+        throw checkpoint_error("the job was drained, which closed its windows, so it cannot go on reading. Give it a "
+                               "new folder to begin anew; to go on later, end it with stop_with_savepoint.");
     if (options_.allow_dropped_state) return;
     std::string dropped;
     for (const saved_operator& o : restored_->operators) {

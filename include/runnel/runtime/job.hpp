@@ -32,8 +32,8 @@ public:
     void wait();
     /// Stops soon, within about the time of one batch, without closing windows. Returns at once.
     void cancel();
-    /// Ends the sources where they are: what has been read is processed, all windows are closed. Returns at once. No job
-    /// can go on from there; `stop_with_savepoint` is for that.
+    /// Ends the sources where they are: what has been read is processed, all windows are closed. Returns at once. No
+    /// job can go on from there; `stop_with_savepoint` is for that.
     void drain();
     /// Makes a checkpoint now, and returns its number when it is durable and its output visible. Throws `error` if it
     /// fails, the job makes none, or ends before. Not to be called from inside the job.
