@@ -99,11 +99,14 @@ TEST_CASE("a source that cannot be read again is refused unless it is accepted b
     CHECK(out == std::vector<int>{1, 2});
     // The next run begins with what comes then.
     from = inlet<int>();
-    auto next = graph(true).start({.checkpoints = {.folder = "/c2", .interval = 1ms, .files = &s.disk}});
-    from.push(3);
-    next.checkpoint();
-    next.cancel();
-    CHECK_THROWS_AS(from.push(4), std::exception);
+    {
+        auto next = graph(true).start({.checkpoints = {.folder = "/c2", .interval = 1ms, .files = &s.disk}});
+        from.push(3);
+        next.checkpoint();
+        next.cancel();
+        next.wait();
+        CHECK_THROWS_AS(from.push(4), std::exception);
+    }
     from = inlet<int>();
     auto after = graph(true).start({.checkpoints = {.folder = "/c2", .interval = 1ms, .files = &s.disk}});
     from.push(5);

@@ -85,7 +85,8 @@ public:
     std::unique_ptr<split_reader<T>> open(const std::string&, const std::string* position,
                                           const reader_context& context) override {
         auto made = std::make_unique<reader>(queue_, context);
-        if (position && !context.at_most_once) detail::refuse_inlet_restore();  // That ends it, so that nobody waits for the job.
+        // That ends it, so that nobody waits for the job.
+        if (position && !context.at_most_once) detail::refuse_inlet_restore();
         return made;
     }
 
