@@ -294,11 +294,12 @@ void job_core::wire_outputs(subtask& s, plan::node_id id, std::size_t index, std
 
 void job_core::wait() {
     std::unique_lock lock(mutex_);
-    while (!over_) {
+    const auto is_over = [this] { return over_ && handing_over_ == 0; };
+    while (!is_over()) {
         lock.unlock();
         const bool helped = executor_->help();
         lock.lock();
-        if (!helped) done_.wait(lock, [&] { return over_; });
+        if (!helped) done_.wait(lock, is_over);
     }
     if (failure_) std::rethrow_exception(failure_);
 }
@@ -381,9 +382,13 @@ void job_core::subtask_done() noexcept {
     {
         std::lock_guard lock(mutex_);
         if (--live_ != 0) return;
+        if (coordinator_) ++handing_over_;
     }
-    if (coordinator_) coordinator_->all_ended();
-    else over();
+    if (!coordinator_) return over();
+    coordinator_->all_ended();
+    std::lock_guard lock(mutex_);
+    --handing_over_;
+    done_.notify_all();  // Under the lock, as in over().
 }
 
 void job_core::over() noexcept {

@@ -101,6 +101,7 @@ private:
     std::condition_variable done_;
     std::size_t live_ = 0;
     bool over_ = false;
+    std::size_t handing_over_ = 0;  ///< Threads that are telling the coordinator that all have ended.
     bool cancelled_ = false;
     job_state state_ = job_state::running;
     std::exception_ptr failure_;
