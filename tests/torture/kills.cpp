@@ -167,6 +167,16 @@ std::vector<std::string> shown(const std::string& folder) {
     return all;
 }
 
+/// Changes with each checkpoint.
+std::string newest_manifest(const std::string& folder) {
+    std::string newest;
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(folder + "/checkpoints", none))
+        if (const std::string name = entry.path().filename().string(); name.starts_with("manifest-"))
+            newest = std::max(newest, std::string(20 - std::min<std::size_t>(20, name.size()), ' ') + name);
+    return newest;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -189,6 +199,9 @@ int main(int argc, char** argv) {
     tests::random_numbers random(seed);
     for (; kills < goal && differences == 0; ++runs) {
         test::temporary_folder folder(quick_folder());
+        // A life must be long enough for a checkpoint, however slow the machine is.
+        std::uint64_t longest = 12'000, without_progress = 0;
+        std::string newest;
         for (bool again = false;;) {
             s.in_files.store(0);
             // Half of the lives end at a random moment, half at a random step of a checkpoint.
@@ -197,7 +210,7 @@ int main(int argc, char** argv) {
             s.after = random.chance(50);
             const pid_t child = start(folder.path(), 1 + random.below(4), true, s);
             const auto wait = again ? std::chrono::microseconds(random.below(2'000))
-                                    : std::chrono::microseconds(random.below(12'000));
+                                    : std::chrono::microseconds(random.below(longest));
             int status = 0;
             if (!at_step) {
                 std::this_thread::sleep_for(wait);
@@ -212,6 +225,13 @@ int main(int argc, char** argv) {
             if (s.in_files.load() > 0) ++inside;
             if (again) ++in_recovery;
             again = random.chance(10);
+            if (const std::string now = newest_manifest(folder.path()); now != newest) {
+                newest = now;
+                without_progress = 0;
+            } else if (++without_progress == 20) {
+                longest = std::min<std::uint64_t>(2 * longest, 10'000'000);
+                without_progress = 0;
+            }
         }
         if (differences == 0) differences += difference(expected, shown(folder.path()), "killed");
         if (differences != 0) std::printf("run %llu of seed %llu\n", static_cast<unsigned long long>(runs),
