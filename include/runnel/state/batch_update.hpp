@@ -11,8 +11,8 @@ namespace runnel {
 
 /// Calls `update(V&, i, created)` for the key of each i in [first, last), in this order, making missing values by V().
 ///
-/// `key_at(i)` gives the key, by value or reference; it is called at most twice for each i, the last time just before
-/// `update`. The functions are fastest if they hold their pointers by value: `[=]`, not `[&]`. `update` must not
+/// `key_at(i)` gives the key, by value or reference; it is called at most three times for each i, the last time just
+/// before `update`. The functions are fastest if they hold their pointers by value: `[=]`, not `[&]`. `update` must not
 /// insert into or erase from the table.
 /// Throws: what the functions throw. When `update` throws at i, the keys before i are updated, those behind are not,
 /// and the key of i is there. When `key_at` throws at i, the last keys before i may not have been updated.
@@ -27,17 +27,11 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
     constexpr std::size_t near_tags = 1 << 19;
 
     const auto hash = into.hash_function();
-    if (into.is_watched()) [[unlikely]] {
-        // Rare, and short: not worth the stages.
-        for (; first != last; ++first) {
-            auto&& key = key_at(first);
-            const std::uint64_t h = hash(key);
-            bool created = false;
-            auto& value = into.get_or_create(std::forward<decltype(key)>(key), h, &created);
-            update(value, first, created);
+    if (into.is_watched()) [[unlikely]]
+        for (std::size_t i = first; i != last; ++i) {
+            auto&& key = key_at(i);
+            into.announce(key, hash(key));
         }
-        return;
-    }
     auto find = into.searches();
     const auto insert = [&]<class Key>(Key&& key, std::uint64_t h, std::size_t i) {
         auto& value = into.create(std::forward<Key>(key), h);

@@ -137,8 +137,14 @@ public:
     /// Bytes allocated, without what keys and values themselves own.
     std::size_t memory_bytes() const noexcept { return bytes_for(groups()); }
 
-    /// Whether each change is announced first: then values are to be got by `get_or_create`, not by `searches`.
+    /// Whether each change is announced first: `get_or_create` and `erase` do so by themselves; values that are got by
+    /// `searches` are announced by `announce`.
     bool is_watched() const noexcept { return watcher_ != nullptr; }
+    /// The value of `key`, if there is one, is about to change.
+    void announce(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) {
+        const std::size_t slot = find_.slot_of(key, hash);
+        if (watcher_ && slot != npos) watcher_->before_change(slot);
+    }
     /// Has what is being copied from the table copied to the end.
     void unwatch() const noexcept {
         if (watcher_) watcher_->before_end();
