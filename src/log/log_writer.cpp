@@ -9,8 +9,10 @@
 namespace runnel {
 
 struct log_transaction::impl {
+    impl(std::shared_ptr<detail::writer_core> of, std::uint64_t n) : core(std::move(of)), number(n) {}
+
     std::shared_ptr<detail::writer_core> core;
-    std::uint64_t number = 0;
+    std::uint64_t number;
     bool open = true;
     std::string body = {};
     std::uint32_t count = 0;

@@ -188,7 +188,7 @@ bool checkpoint_coordinator::saved_by_all() const {
 }
 
 void checkpoint_coordinator::trigger() {
-    pending_.emplace();
+    pending_ = pending();
     pending_->id = ++last_;
     pending_->begun = clock_.now();
     if (!requests_.empty()) {

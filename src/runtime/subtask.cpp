@@ -159,7 +159,7 @@ void subtask::copy_all() {
 subtask_state subtask::saved() const {
     subtask_state state;
     const auto add = [&](plan::node_id node, const auto& from) {
-        saved_stage& s = state.emplace_back(node);
+        saved_stage& s = state.emplace_back(saved_stage{node, {}, {}});
         snapshot_writer writer(s.snapshot, &s.deferred);
         from.save(writer);
     };
