@@ -126,8 +126,13 @@ void checkpoint_coordinator::begin(std::size_t subtasks, std::vector<std::size_t
     begun_ = clock_.now();
     // What a restored job holds in encoded form is not needed any more.
     restored_.reset();
-    if (store_ && options_.checkpoints.interval > duration::zero()) next_at_ = begun_ + options_.checkpoints.interval;
+    plan_next(begun_ + options_.checkpoints.interval);
     call_at(next_at_);
+}
+
+/// The next checkpoint begins at `t`, unless all are asked for.
+void checkpoint_coordinator::plan_next(timestamp t) {
+    next_at_ = store_ && options_.checkpoints.interval > duration::zero() ? t : timestamp::max();
 }
 
 void checkpoint_coordinator::wake() noexcept {
@@ -308,8 +313,7 @@ void checkpoint_coordinator::complete() {
     pending_.reset();
     failures_ = 0;
     count(c.id, clock_.now() - begun);
-    if (store_ && options_.checkpoints.interval > duration::zero())
-        next_at_ = std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause);
+    plan_next(std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause));
     if (on_request) answer(on_request, c.id, nullptr);
 }
 
@@ -356,7 +360,7 @@ void checkpoint_coordinator::failed(const std::string& why) {
     ++status_.failed;
     status_.last_failure = what;
     give_up(what);
-    next_at_ = clock_.now() + std::max(options_.checkpoints.interval, options_.checkpoints.min_pause);
+    plan_next(clock_.now() + std::max(options_.checkpoints.interval, options_.checkpoints.min_pause));
     // Subtasks have ended at its barrier.
     if (stopping || ++failures_ > options_.checkpoints.tolerated_failures) throw checkpoint_error(what);
 }

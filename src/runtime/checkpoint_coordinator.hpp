@@ -114,6 +114,7 @@ private:
     void commit(checkpoint_id id, const prepared_results& prepared);
     void prune();
     void count(checkpoint_id id, duration took);
+    void plan_next(timestamp t);
     void give_up(const std::string& why);
     void failed(const std::string& why);
     void carry(subtask_state& state);

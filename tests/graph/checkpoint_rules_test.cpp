@@ -226,6 +226,23 @@ TEST_CASE("checkpoints that fail are tolerated up to a number in a row, and told
     CHECK(status.last_failure.find("No space") != std::string::npos);
 }
 
+TEST_CASE("without an interval there are only the checkpoints that are asked for, also after one that failed") {
+    setting s;
+    std::vector<std::uint64_t> out;
+    job_options o = s.options();
+    o.checkpoints.interval = {};
+    o.checkpoints.tolerated_failures = 5;
+    job running = largest(2000, out).start(o);
+    s.files.restart({.first = 1, .code = ENOSPC, .from_then_on = true});
+    CHECK_THROWS_AS(running.checkpoint(), checkpoint_error);
+    s.files.restart({});
+    s.sim.run_until([&] { return out.size() > 1000; });
+    CHECK(running.status().checkpoints.failed == 1);
+    CHECK(running.status().checkpoints.completed == 0);
+    running.wait();
+    CHECK(running.status().checkpoints.completed == 1);  // The last one, for the tail.
+}
+
 TEST_CASE("a job that fails goes on from its checkpoint in the same process, as often as its strategy allows") {
     for (const std::size_t allowed : {2, 3}) {
         setting s;
