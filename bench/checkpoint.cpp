@@ -1,7 +1,7 @@
 // What checkpoints cost: the longest pause of the data path per checkpoint (99 in 100 are shorter), how much slower a
 // job gets with one checkpoint a second, and how long a job takes from its start on a checkpoint to its first output;
 // with 10 k, 1 M and 10 M keys of 8 bytes and 16-byte sums in one long window. One subtask, default options, the
-// machine's disk.
+// folder for temporary files.
 //
 // A pause is seen by the source: the longest time between two of its polls in the second around a checkpoint.
 //
@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/folder.hpp"
 #include "bench/support.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/sink/for_each.hpp"
@@ -110,21 +111,15 @@ runnel::pipeline program(watch& w, std::atomic<bool>* first_output = nullptr) {
     return p;
 }
 
-struct folder {
-    std::string path = "bench_checkpoint.data";
-    folder() { std::filesystem::remove_all(path); }
-    ~folder() { std::filesystem::remove_all(path); }
-};
-
-runnel::job_options with_checkpoints(const folder& f, runnel::duration interval) {
+runnel::job_options with_checkpoints(const bench::folder& f, runnel::duration interval) {
     runnel::job_options options;
-    options.checkpoints = {.folder = f.path, .interval = interval, .keep = 1};
+    options.checkpoints = {.folder = f.path + "/checkpoints", .interval = interval, .keep = 1};
     return options;
 }
 
 /// The longest pause around each of `n` checkpoints.
 double pause_ms(std::uint64_t keys, int n) {
-    folder f;
+    bench::folder f;
     watch w{keys};
     auto job = program(w).start(with_checkpoints(f, {}));
     while (w.made.load() < 2 * keys) std::this_thread::sleep_for(1ms);
@@ -148,7 +143,7 @@ double throughput(std::uint64_t keys) {
     for (int round = 0; round < 3; ++round) {
         watch w{keys, events};
         without.push_back(bench::seconds_of([&] { program(w).start().wait(); }));
-        folder f;
+        bench::folder f;
         watch w2{keys, events};
         with.push_back(bench::seconds_of([&] { program(w2).start(with_checkpoints(f, 1s)).wait(); }));
     }
@@ -156,7 +151,7 @@ double throughput(std::uint64_t keys) {
 }
 
 double recovery_seconds(std::uint64_t keys) {
-    folder f;
+    bench::folder f;
     {
         watch w{keys};
         auto job = program(w).start(with_checkpoints(f, {}));

@@ -13,6 +13,7 @@
 #include <iterator>
 #include <string>
 
+#include "bench/folder.hpp"
 #include "bench/support.hpp"
 #include "runnel/connect/lines_sink.hpp"
 #include "runnel/graph/pipeline.hpp"
@@ -30,17 +31,6 @@ BOOST_DESCRIBE_STRUCT(reading, (), (device, value, unit))
 reading make(std::uint64_t i) {
     return {bench::splitmix64(i) % 100'000, static_cast<std::int64_t>(i & 1023), i % 2 == 0 ? "kWh" : "W"};
 }
-
-/// A folder that goes with all that is in it.
-struct folder {
-    folder() : path((std::filesystem::temp_directory_path() / "runnel_bench_XXXXXX").string()) {
-        if (mkdtemp(path.data()) == nullptr) bench::fail("cannot make a temporary folder");
-    }
-    folder(const folder&) = delete;
-    folder& operator=(const folder&) = delete;
-    ~folder() { std::filesystem::remove_all(path); }
-    std::string path;
-};
 
 /// A file that is written through a buffer.
 class buffered {
@@ -87,7 +77,7 @@ std::uint64_t hash_of(const std::string& path) {
 
 int main() {
     constexpr std::uint64_t n = 2'000'000;
-    const folder in;
+    const bench::folder in;
     // The comparison of the files is not timed: both sides give the number of records, and the files are compared then.
     const auto compare = [&](const std::string& name, auto ours, auto by_hand) {
         bench::ratio(name, 0.4, 0.7, n, [&] { return ours(), n; },

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/folder.hpp"
 #include "bench/support.hpp"
 #include "runnel/core/crc32c.hpp"
 #include "runnel/log/log_folder.hpp"
@@ -19,17 +20,6 @@ namespace {
 
 constexpr std::size_t record_size = 100;
 constexpr std::size_t chunk_size = 64 << 10;
-
-/// A folder that goes with all that is in it.
-struct folder {
-    folder() : path((std::filesystem::temp_directory_path() / "runnel_bench_XXXXXX").string()) {
-        if (mkdtemp(path.data()) == nullptr) bench::fail("cannot make a temporary folder");
-    }
-    folder(const folder&) = delete;
-    folder& operator=(const folder&) = delete;
-    ~folder() { std::filesystem::remove_all(path); }
-    std::string path;
-};
 
 /// A file without a log around it.
 struct raw_file {
@@ -51,7 +41,7 @@ void make(std::uint64_t i, char* into) { std::memcpy(into, &i, sizeof i); }
 
 void append() {
     constexpr std::uint64_t n = 500'000;
-    const folder in;
+    const bench::folder in;
     // Both go on in the same file from round to round, so that neither opens or empties one while it is timed.
     const runnel::log_topic topic = runnel::log_folder(in.path + "/log").topic("t", {});
     runnel::log_writer out = topic.writer(0, {.sync = runnel::log_sync::never,
@@ -91,7 +81,7 @@ void append() {
 
 void group_commit() {
     constexpr std::uint64_t n = 100;
-    const folder in;
+    const bench::folder in;
     const runnel::log_topic topic = runnel::log_folder(in.path + "/log").topic("t", {});
     runnel::log_writer out = topic.writer(0);
     const raw_file raw(in.path + "/raw");
@@ -124,7 +114,7 @@ void group_commit() {
 void read() {
     constexpr std::uint64_t n = 1'000'000;
     constexpr std::size_t window = 256 << 10;
-    const folder in;
+    const bench::folder in;
     const runnel::log_topic topic = runnel::log_folder(in.path + "/log").topic("t", {});
     std::string all;
     all.reserve(n * record_size);
