@@ -75,7 +75,9 @@ public:
         codec<T>::encode(value, bytes);
         queue_->push(t, bytes);
     }
-    /// Ends the input behind what has been pushed. Another process, or a later inlet, may push again.
+    /// Ends the input behind what has been pushed, for good: a job with checkpoints that has come to this end is
+    /// complete, its windows are closed, and it reads nothing that is pushed in later runs. A job that shall go on
+    /// later is cancelled, or stopped with a savepoint, while the inlet is open.
     void close() { queue_->close(); }
     bool is_open() const { return queue_->is_open(); }
 
