@@ -74,7 +74,7 @@ std::uint64_t operator_alone(const events& all) {
     runnel::operator_stage<op_type> stage(std::move(op));
     stage.connect(0, to, 512);
     stage.open({});  // No metrics.
-    auto& into = static_cast<runnel::receiver<event>&>(stage.input(0));
+    runnel::receiver_base& into = stage.input(0);
 
     runnel::batch<event> batch(512);
     std::int64_t end = window_ms;
@@ -84,7 +84,7 @@ std::uint64_t operator_alone(const events& all) {
         batch.borrow(first, n);
         for (std::size_t k = 0; k < n; ++k) batch.times()[k] = time_of(first[k]);
         batch.widen(batch.time(0), batch.time(n - 1));
-        into.on_batch(batch);
+        into.on_any_batch(batch);
         if (first[n - 1].ms >= end) {
             into.on_watermark(batch.time(n - 1).previous());
             end += window_ms;

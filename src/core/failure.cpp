@@ -49,6 +49,42 @@ void recovery::set(const failure_policy& policy) {
     if (policy_.dead_letters) dead_letters_ = policy_.dead_letters();
 }
 
+progress recovery::run(batch_base& records, bool with_values, const std::function<progress()>& step) {
+    for (;;) {
+        if (is_waiting() || !ready()) return progress::blocked;
+        const std::size_t tried = records.cursor();
+        try {
+            const progress p = step();
+            if (p == progress::done || records.cursor() != tried) tries_ = 0;
+            return p;
+        } catch (const record_error& e) {
+            leave_out_earlier(e);
+        } catch (...) {
+            const std::size_t i = records.cursor();
+            // If no record of this batch is to blame there is nothing to leave out.
+            if (gives_up() || i == records.size())
+                detail::rethrow_with_place(context_.name, context_.subtask,
+                                           i == records.size() ? timestamp::min() : records.time(i));
+            if (i != tried) tries_ = 0;
+            if (failed(with_values ? records.value_at(i) : nullptr, records.time(i)) == verdict::wait)
+                return progress::blocked;
+            records.consume_until(i + 1);
+        }
+    }
+}
+
+progress recovery::run(timestamp t, const std::function<progress()>& step) {
+    for (;;) {
+        try {
+            return step();
+        } catch (const record_error& e) {
+            leave_out_earlier(e);
+        } catch (...) {
+            detail::rethrow_with_place(context_.name, context_.subtask, t);
+        }
+    }
+}
+
 recovery::verdict recovery::failed(const void* value, timestamp t, std::string_view where, bool may_wait) {
     if (may_wait && tries_ < policy_.retries) {
         // A doubling that would overflow has come to centuries anyway.

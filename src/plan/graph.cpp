@@ -163,7 +163,7 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism, std::size_
             add(n, "its dead letters go nowhere. Continue with the stream() of its dead_letter_output.");
         if (!failure.gives_up())
             for (const edge* e : inputs_of(id))
-                if (nodes[e->from].outputs[e->from_port]->copies == nullptr)
+                if (!nodes[e->from].outputs[e->from_port]->can_be_copied)
                     add(n, "records that fail cannot be kept, since they cannot be copied. Make the type copyable, or "
                            "leave on_error(...) and retry(...) out.");
         if (n.needs_event_time && !has_event_time(id))
@@ -171,7 +171,7 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism, std::size_
         if (!n.is_sink && !n.outputs.empty() && outputs_of(id, 0).empty())
             add(n, "its output goes nowhere. Add .to(sink), or .to(null_sink()) if that is meant.");
         for (std::size_t port = 0; port < n.outputs.size(); ++port)
-            if (outputs_of(id, port).size() > 1 && n.outputs[port]->copies == nullptr)
+            if (outputs_of(id, port).size() > 1 && !n.outputs[port]->can_be_copied)
                 add(n, "its records go to several places, but cannot be copied. Make the type copyable.");
     }
     return problems;

@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "runnel/core/error.hpp"
+#include "runnel/exchange/sender.hpp"
+#include "runnel/exchange/tee.hpp"
 #include "runnel/runtime/pool_executor.hpp"
 #include "runnel/state/key_group.hpp"
 
@@ -197,7 +199,7 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
     for (plan::node_id id : t.nodes) {
         const plan::node& n = graph_.nodes[id];
         if (n.make_source) {
-            s.source = n.make_source();
+            s.source = n.make_source(n.timing);
             s.source->set_policy(n.on_failure);
             s.source_node = id;
             s.reads = true;
@@ -278,13 +280,13 @@ void job_core::wire_outputs(subtask& s, plan::node_id id, std::size_t index, std
             for (const link& l : links_)
                 if (l.of == e && l.from == index) channels.push_back(l.through.get());
             s.links.push_back(e->place.is_forward()
-                                  ? n.outputs[port]->forward(*channels.at(0), options_.batch_size)
+                                  ? std::make_unique<forward_sender>(*channels.at(0), options_.batch_size)
                                   : e->place.make(std::move(channels), options_.batch_size, options_.key_groups));
             to.push_back(s.links.back().get());
         }
         if (to.empty()) continue;
         if (to.size() > 1) {
-            s.links.push_back(n.outputs[port]->copies(to));
+            s.links.push_back(std::make_unique<tee>(to));
             to = {s.links.back().get()};
         }
         if (s.source && stage_of_node[id] == nullptr) s.source->connect(port, *to[0], options_.batch_size);

@@ -21,7 +21,7 @@ timestamp at(std::int64_t ns) { return timestamp(ns); }
 struct receivers {
     tests::noted_wake nobody;
     std::vector<std::unique_ptr<channel>> channels;
-    std::unique_ptr<broadcast_sender<std::string>> all;
+    std::unique_ptr<broadcast_sender> all;
 
     receivers(std::size_t count, std::size_t capacity, std::size_t batch_size) {
         std::vector<channel*> to;
@@ -30,7 +30,7 @@ struct receivers {
             channels.back()->connect(nobody, nobody);
             to.push_back(channels.back().get());
         }
-        all = std::make_unique<broadcast_sender<std::string>>(to, batch_size);
+        all = std::make_unique<broadcast_sender>(to, batch_size);
     }
     /// The next envelope of channel `i` in words; empty if there is none.
     std::string take(std::size_t i) {
@@ -63,7 +63,7 @@ TEST_CASE("every channel gets every record, watermark and signal, in order") {
     batch<std::string> b;
     b.append("a", at(1));
     b.append("b", at(2));
-    CHECK(r.all->on_batch(b) == progress::done);
+    CHECK(r.all->on_any_batch(b) == progress::done);
     CHECK(r.all->on_watermark(at(0)) == progress::done);
     CHECK(r.all->on_barrier(7) == progress::done);
     CHECK(r.all->on_activity(activity::idle) == progress::done);
@@ -93,7 +93,7 @@ TEST_CASE("whatever order the channels are emptied in, each gets all once") {
                     b.append(value, at(++time));
                     expected += value + "@" + std::to_string(time) + " ";
                 }
-                until_done([&] { return r.all->on_batch(b); });
+                until_done([&] { return r.all->on_any_batch(b); });
             } else {
                 const checkpoint_id id = static_cast<checkpoint_id>(step + 1);
                 until_done([&] { return r.all->on_barrier(id); });

@@ -46,7 +46,7 @@ struct drained_sender {
     progress send(std::vector<timed<int>> records) {
         batch<int> b;
         for (const auto& r : records) b.append(r.value, r.time);
-        return under_test->on_batch(b);
+        return under_test->on_any_batch(b);
     }
     /// What is in channel `i`, in words: "1@5 2@6 w4" is two records followed by a watermark in one envelope.
     std::string take(std::size_t i) {
@@ -150,7 +150,7 @@ TEST_CASE("a sender frees what it could not send") {
     drained_sender s(2, 1, 4);
     batch<int> b;
     for (int i = 0; i < 100; ++i) b.append(i, at(i));
-    CHECK(s.under_test->on_batch(b) == progress::blocked);
+    CHECK(s.under_test->on_any_batch(b) == progress::blocked);
     CHECK(b.remaining() > 80);
     CHECK(s.take(0) == "0@0 2@2 4@4 6@6");
 }
@@ -238,7 +238,7 @@ private:
             batch_.append({self_, to, sent[to]++, barrier_, watermark_, "a load that is too long to be kept in place"}, t);
         }
         if (random_.chance(30)) batch_.widen(at(-1000), at(1000));
-        pending_ = [this] { return out_.on_batch(batch_); };
+        pending_ = [this] { return out_.on_any_batch(batch_); };
     }
     void finish() {
         if (plan_.barriers && barrier_ < last_barrier && random_.chance(70)) {

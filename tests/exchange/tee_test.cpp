@@ -32,13 +32,13 @@ TEST_CASE("every branch gets every record and signal once, in order, whichever o
         tests::random_numbers random(seed);
         const std::size_t branches = 1 + random.below(4);
         std::vector<std::unique_ptr<recorder<std::string>>> to;
-        std::vector<receiver<std::string>*> receivers;
+        std::vector<receiver_base*> receivers;
         for (std::size_t i = 0; i < branches; ++i) {
             to.push_back(std::make_unique<recorder<std::string>>());
             to.back()->refuse_at_random(random.seed(), static_cast<unsigned>(random.below(80)));
             receivers.push_back(to.back().get());
         }
-        tee<std::string> t(receivers);
+        tee t(receivers);
 
         std::vector<timed<std::string>> records;
         std::vector<testing::arrived_signal> signals;
@@ -70,7 +70,7 @@ TEST_CASE("every branch gets every record and signal once, in order, whichever o
                         records.push_back({"record " + std::to_string(records.size()), at(random.between(-9, 9))});
                         b.append(records.back().value, records.back().time);
                     }
-                    until_done([&] { return t.on_batch(b); });
+                    until_done([&] { return t.on_any_batch(b); });
                 }
             }
         }
@@ -84,11 +84,11 @@ TEST_CASE("every branch gets every record and signal once, in order, whichever o
 TEST_CASE("a batch that has been consumed in part goes on from its cursor in every branch") {
     recorder<std::string> a;
     recorder<std::string> b;
-    tee<std::string> t({&a, &b});
+    tee t({&a, &b});
     batch<std::string> records;
     for (int i = 0; i < 4; ++i) records.append(std::to_string(i), at(i));
     records.consume_until(2);
-    CHECK(t.on_batch(records) == progress::done);
+    CHECK(t.on_any_batch(records) == progress::done);
     CHECK(a.records() == std::vector<timed<std::string>>{{"2", at(2)}, {"3", at(3)}});
     CHECK(b.records() == a.records());
 }
@@ -105,9 +105,9 @@ TEST_CASE("with one branch records are handed over, not copied") {
         progress on_barrier(checkpoint_id) override { return progress::done; }
         progress flush() override { return progress::done; }
     } to;
-    tee<int> t({&to});
+    tee t({&to});
     batch<int> records;
     records.append(1, at(1));
-    CHECK(t.on_batch(records) == progress::done);
+    CHECK(t.on_any_batch(records) == progress::done);
     CHECK(to.seen == std::as_const(records).values());
 }

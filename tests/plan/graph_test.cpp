@@ -23,7 +23,7 @@ struct sketch {
         n.kind = "source";
         n.gives_event_time = event_time;
         n.split_count = [splits] { return splits; };
-        n.make_source = [] { return std::unique_ptr<source_stage_base>(); };
+        n.make_source = [](const source_timing&) { return std::unique_ptr<source_stage_base>(); };
         n.outputs.push_back(&record_type_of<int>());
         return g.add(std::move(n));
     }

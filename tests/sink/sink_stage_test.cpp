@@ -72,7 +72,7 @@ struct driven {
     std::shared_ptr<noting_sink> to = std::make_shared<noting_sink>();
     operator_metrics metrics;
     int wakes = 0;
-    sink_stage<int> stage{to, [this] { ++wakes; }};
+    sink_stage stage{to, [this] { ++wakes; }};
 
     driven& open() {
         operator_context context;
@@ -209,7 +209,7 @@ TEST_CASE("what a sink does without: flush and watermarks need not be written") 
             return std::make_unique<w>();
         }
     };
-    sink_stage<int> stage(std::make_shared<least>(), {});
+    sink_stage stage(std::make_shared<least>(), {});
     stage.open({});
     auto b = numbers(3);
     CHECK(stage.input(0).on_any_batch(b) == progress::done);

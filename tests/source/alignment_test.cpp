@@ -33,9 +33,12 @@ struct place {
 
 /// One subtask of a source of numbers that is aligned, read one batch after the other.
 struct aligned_stage {
+    static source_timing aligned(const alignment_group& group, duration drift, duration idle = {}) {
+        return timing_of<int>(event_timing<time_of_source, bounded_generator>{{}, {}, idle, group, drift});
+    }
     aligned_stage(const alignment_group& group, duration drift, std::size_t splits = 1, duration idle = {})
         : numbers(splits),
-          d(std::make_shared<manual_source<int>>(numbers), {{}, {}, idle, group, drift}, 1) {
+          d(std::make_shared<manual_source<int>>(numbers), aligned(group, drift, idle), 1) {
         d.start();
     }
     aligned_stage& push(std::initializer_list<int> times, std::size_t split = 0) {
@@ -50,7 +53,7 @@ struct aligned_stage {
     }
 
     manual_source<int> numbers;
-    test::driven_stage<int, event_timing<time_of_source, bounded_generator>> d;
+    test::driven_stage<int> d;
 };
 
 }  // namespace
@@ -217,8 +220,7 @@ TEST_CASE("after a restore a split stands in its group where it was") {
     const operator_snapshot saved = first.d.snapshot();
     alignment_group group;
     aligned_stage slow(group, 10ns);
-    test::driven_stage<int, event_timing<time_of_source, bounded_generator>> again(
-        first.d.from, {{}, {}, {}, group, 10ns}, 1);
+    test::driven_stage<int> again(first.d.from, aligned_stage::aligned(group, 10ns), 1);
     again.start(&saved);
     slow.push({5});
     slow.run();

@@ -14,15 +14,16 @@
 namespace test {
 
 /// One subtask of a source in the hands of a test.
-template <class T, class Timing = runnel::no_event_time>
+template <class T>
 struct driven_stage {
     using state = runnel::source_stage_base::state;
 
-    explicit driven_stage(std::shared_ptr<runnel::source<T>> source, Timing t = {}, std::size_t batch = 4)
+    explicit driven_stage(std::shared_ptr<runnel::source<T>> source, runnel::source_timing t = {},
+                          std::size_t batch = 4)
         : from(std::move(source)), timing(std::move(t)), batch_size(batch) {}
 
     driven_stage& start(const runnel::operator_snapshot* restored = nullptr) {
-        stage = std::make_unique<runnel::source_stage<T, Timing>>(from, timing);
+        stage = std::make_unique<runnel::source_stage<T>>(from, timing);
         stage->connect(0, out, batch_size);
         auto on_bad = [](std::string_view, std::string_view why, std::string_view) {
             throw runnel::decode_error(std::string(why));
@@ -64,7 +65,7 @@ struct driven_stage {
     }
 
     std::shared_ptr<runnel::source<T>> from;
-    Timing timing;
+    runnel::source_timing timing;
     runnel::tests::hand_clock clock;
     runnel::testing::recorder<T> out;
     std::size_t batch_size;
@@ -76,8 +77,10 @@ struct driven_stage {
 };
 
 /// Times that the source brings along, watermarks close behind.
-inline auto times_of_source(runnel::duration idle = {}) {
-    return runnel::event_timing<runnel::time_of_source, runnel::bounded_generator>{{}, {}, idle};
+template <class T = int>
+runnel::source_timing times_of_source(runnel::duration idle = {}) {
+    return runnel::timing_of<T>(
+        runnel::event_timing<runnel::time_of_source, runnel::bounded_generator>{{}, {}, idle});
 }
 
 }  // namespace test

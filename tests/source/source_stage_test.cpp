@@ -123,7 +123,8 @@ struct driven {
           batch_size(batch) {}
 
     driven& start(const operator_snapshot* restored = nullptr) {
-        stage = std::make_unique<source_stage<row, timing>>(from, timing{&row::time, strategy.generator, strategy.idle});
+        stage = std::make_unique<source_stage<row>>(
+            from, timing_of<row>(timing{&row::time, strategy.generator, strategy.idle}));
         stage->connect(0, out, batch_size);
         auto on_bad = [this](std::string_view where, std::string_view why, std::string_view) {
             if (fail_on_bad) throw decode_error(std::string(where) + ": " + std::string(why));
@@ -513,7 +514,7 @@ TEST_CASE("a waiting source says when to look again: the earliest time of its sp
 
 TEST_CASE("without event time the only watermark is the end") {
     auto from = std::make_shared<played_source>(std::vector<play>{{record(5), record(3), wait(), record(4)}});
-    source_stage<row, no_event_time> stage(from, {});
+    source_stage<row> stage(from);
     recorder<row> out;
     hand_clock clock;
     stage.connect(0, out, 2);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -30,6 +31,23 @@ public:
 
     /// Removes all records; the memory stays.
     virtual void reuse() noexcept = 0;
+    /// Removes the records from index `n` on.
+    virtual void truncate(std::size_t n) noexcept = 0;
+    /// Appends the records from index `from` up to `until` to `to`, which is of the same type; they are moved out.
+    /// Bounds are left to the caller.
+    virtual void move_to(batch_base& to, std::size_t from, std::size_t until) = 0;
+    /// An empty batch of the same type.
+    virtual std::unique_ptr<batch_base> make_another(std::size_t capacity) const = 0;
+    /// Gives the records to `to`, an empty batch of the same type, and takes its memory; what was borrowed is copied.
+    virtual void hand_over(batch_base& to) = 0;
+    /// Makes `to`, of the same type, a copy of this batch. Precondition: the records can be copied.
+    virtual void copy_to(batch_base& to) const = 0;
+    /// Points to the value at index `i`.
+    virtual const void* value_at(std::size_t i) const noexcept = 0;
+
+    timestamp* times() noexcept { return times_; }
+    const timestamp* times() const noexcept { return times_; }
+    timestamp time(std::size_t i) const noexcept { return times_[i]; }
 
     timestamp min_time() const noexcept { return min_; }
     timestamp max_time() const noexcept { return max_; }
@@ -45,6 +63,7 @@ protected:
         max_ = timestamp::min();
     }
 
+    timestamp* times_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
     std::size_t cursor_ = 0;
@@ -88,8 +107,6 @@ public:
         return values_;
     }
     const T* values() const noexcept { return values_; }
-    timestamp* times() noexcept { return times_; }
-    const timestamp* times() const noexcept { return times_; }
     T& value(std::size_t i) {
         own();
         return values_[i];
@@ -100,7 +117,6 @@ public:
         if constexpr (std::is_trivially_copyable_v<T>) return T(values_[i]);
         else return static_cast<T&&>(values_[i]);
     }
-    timestamp time(std::size_t i) const noexcept { return times_[i]; }
 
     void append(T value, timestamp t) {
         append_raw(std::move(value), t);
@@ -172,8 +188,7 @@ public:
             for (std::size_t k = 0; k < n; ++k, ++size_) ::new (static_cast<void*>(values_ + size_)) T(make(k));
         }
     }
-    /// Removes the records from index `n` on.
-    void truncate(std::size_t n) noexcept {
+    void truncate(std::size_t n) noexcept override {
         destroy(n);
         size_ = n;
         if (values_ != owned_) room_ = n;
@@ -192,6 +207,21 @@ public:
         reset_bounds();
     }
     void reuse() noexcept override { clear(); }
+    const void* value_at(std::size_t i) const noexcept override { return values_ + i; }
+    std::unique_ptr<batch_base> make_another(std::size_t capacity) const override {
+        return std::make_unique<batch>(capacity);
+    }
+    void hand_over(batch_base& to) override {
+        own();
+        static_cast<batch&>(to).swap(*this);
+    }
+    void copy_to(batch_base& to) const override {
+        if constexpr (std::is_copy_constructible_v<T>) static_cast<batch&>(to).assign(*this);
+        else throw std::logic_error("a batch of records that cannot be copied was to be copied");
+    }
+    void move_to(batch_base& to, std::size_t from, std::size_t until) override {
+        for (std::size_t i = from; i < until; ++i) static_cast<batch&>(to).append_raw(take(i), time(i));
+    }
     void swap(batch& other) noexcept {
         std::swap(values_, other.values_);
         std::swap(owned_, other.owned_);
@@ -230,7 +260,6 @@ private:
     /// The values: in `owned_`, or borrowed.
     T* values_ = nullptr;
     T* owned_ = nullptr;
-    timestamp* times_ = nullptr;
     /// Size at which an append needs `reserve`: the capacity, or, when borrowed, the size.
     std::size_t room_ = 0;
 };

@@ -39,36 +39,21 @@ struct dead_letter {
 class dead_letter_port {
 public:
     virtual ~dead_letter_port() = default;
-    virtual void connect(receiver_base& next, std::size_t batch_size) = 0;
-    /// Takes a letter and sends it as a record of time t; `value` points to what failed, or is null.
+    /// Takes a letter as a record of time t; `value` points to what failed, or is null.
     virtual void take(const void* value, failure_details details, timestamp t) = 0;
-    /// True if another letter may be taken; sends what has been gathered when that is a batch.
-    virtual bool ready() = 0;
-    virtual progress send() = 0;
-    virtual progress forward_watermark(timestamp w) = 0;
-    virtual progress forward_activity(activity a) = 0;
-    virtual progress forward_barrier(checkpoint_id id) = 0;
-    virtual progress flush() = 0;
+    virtual output_base& out() noexcept = 0;
 };
 
 /// See `dead_letter_port`.
 template <class T>
 class typed_dead_letter_port final : public dead_letter_port {
 public:
-    void connect(receiver_base& next, std::size_t batch_size) override {
-        out_.connect(static_cast<receiver<dead_letter<T>>&>(next), batch_size);
-    }
     void take(const void* value, failure_details details, timestamp t) override {
         dead_letter<T> letter{std::nullopt, std::move(details)};
         if (value) letter.value = *static_cast<const T*>(value);
         out_.emit(std::move(letter), t);
     }
-    bool ready() override { return out_.ready(); }
-    progress send() override { return out_.send(); }
-    progress forward_watermark(timestamp w) override { return out_.forward_watermark(w); }
-    progress forward_activity(activity a) override { return out_.forward_activity(a); }
-    progress forward_barrier(checkpoint_id id) override { return out_.forward_barrier(id); }
-    progress flush() override { return out_.flush(); }
+    output_base& out() noexcept override { return out_; }
 
 private:
     output<dead_letter<T>> out_;
@@ -115,7 +100,7 @@ public:
     /// The output for dead letters; null if there is none.
     dead_letter_port* dead_letters() const noexcept { return dead_letters_.get(); }
     /// False if the output for dead letters has no room.
-    bool ready() { return !dead_letters_ || dead_letters_->ready(); }
+    bool ready() { return !dead_letters_ || dead_letters_->out().ready(); }
 
     /// True until the time for the next try has come, which is `next_try()`.
     bool is_waiting() { return waiting_ = waiting_ && context_.clock->now() < next_try_; }
@@ -123,10 +108,16 @@ public:
     /// Inside a catch block: says what to do, or throws the exception on, as a `job_error` with its place. `value`
     /// points to the record, or is null. `may_wait`: false if it can't be tried again.
     verdict failed(const void* value, timestamp t, std::string_view where = {}, bool may_wait = true);
-    /// The record that failed last has been processed.
-    void succeeded() noexcept { tries_ = 0; }
+    /// Runs `step`, which consumes `records`, again and again: a record that fails is tried again or left out, as the
+    /// policy says. `with_values`: dead letters have the type of these records. Answers `blocked` to be called again.
+    progress run(batch_base& records, bool with_values, const std::function<progress()>& step);
+    /// Runs `step`, which handles a signal: what fails in it is an earlier record, or ends the job.
+    progress run(timestamp t, const std::function<progress()>& step);
 
 private:
+    /// What failed is a record that was taken before: it has no value for a dead letter, and cannot come again.
+    void leave_out_earlier(const record_error& e) { (void)failed(nullptr, e.record_time(), {}, false); }
+
     failure_policy policy_;
     recovery_context context_;
     std::unique_ptr<dead_letter_port> dead_letters_;

@@ -11,14 +11,6 @@
 
 namespace runnel {
 
-/// The partitioner of an exchange with one channel.
-struct to_one {
-    template <class T>
-    std::size_t operator()(const T&, std::size_t) const {
-        return 0;
-    }
-};
-
 /// Sends each record where its key's group lives: to subtask `group * subtasks / groups`. `GroupOf` maps a record to
 /// its group.
 template <class T, class GroupOf>

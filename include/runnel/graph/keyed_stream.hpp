@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/exchange/partitioners.hpp"
+#include "runnel/exchange/sender.hpp"
 #include "runnel/graph/broadcast_stream.hpp"
 #include "runnel/graph/checks.hpp"
 #include "runnel/graph/connected_stream.hpp"

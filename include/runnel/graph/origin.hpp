@@ -10,6 +10,7 @@
 #include "runnel/core/error.hpp"
 #include "runnel/graph/checks.hpp"
 #include "runnel/graph/fwd.hpp"
+#include "runnel/operators/operator_stage.hpp"
 #include "runnel/plan/graph.hpp"
 
 namespace runnel::detail {
@@ -26,27 +27,15 @@ struct origin {
 };
 
 /// The same outputs, their records placed in another way.
-inline std::vector<origin> placed(std::vector<origin> from, const plan::placement& place) {
-    for (origin& o : from) o.place = place;
-    return from;
-}
+std::vector<origin> placed(std::vector<origin> from, const plan::placement& place);
 
 /// Has input `port` of node `id` fed by `from`.
-inline void add_edges(plan::graph& graph, const std::vector<origin>& from, plan::node_id id, std::size_t port = 0) {
-    for (const origin& o : from) graph.edges.push_back({o.node, o.port, id, port, o.place});
-}
+void add_edges(plan::graph& graph, const std::vector<origin>& from, plan::node_id id, std::size_t port = 0);
 
 /// Adds a node that is fed by `from`.
-inline plan::node_id add_node(plan::graph& graph, const std::vector<origin>& from, plan::node n) {
-    const plan::node_id id = graph.add(std::move(n));
-    add_edges(graph, from, id);
-    return id;
-}
+plan::node_id add_node(plan::graph& graph, const std::vector<origin>& from, plan::node n);
 /// The same, with the records placed in another way.
-inline plan::node_id add_node(plan::graph& graph, std::vector<origin> from, plan::node n,
-                              const plan::placement& place) {
-    return add_node(graph, placed(std::move(from), place), std::move(n));
-}
+plan::node_id add_node(plan::graph& graph, std::vector<origin> from, plan::node n, const plan::placement& place);
 
 /// A node that runs `op`.
 template <class Op>
@@ -76,21 +65,9 @@ plan::node operator_node(std::string kind, Op op) {
 }
 
 /// The operator that a stream comes out of. Errors: `graph_error` if it is none: a merged stream, a rebalanced one.
-inline plan::node_id only_operator(const std::vector<origin>& from, const std::string& what) {
-    if (from.size() != 1)
-        throw graph_error({what + " is given to a merged stream, which is no operator. Say it for what comes before or "
-                                  "after."});
-    if (!from[0].place.is_forward())
-        throw graph_error({what + " is given to a stream behind " + std::string(from[0].place.text()) +
-                           ", which is no operator. Say it for what comes before or after."});
-    return from[0].node;
-}
+plan::node_id only_operator(const std::vector<origin>& from, const std::string& what);
 
-inline void rename(plan::graph& graph, plan::node_id id, const std::string& name) {
-    graph.nodes[id].name = name;
-    graph.nodes[id].named = true;
-    if (graph.nodes[id].first_stage) rename(graph, *graph.nodes[id].first_stage, name + ", first stage");
-}
+void rename(plan::graph& graph, plan::node_id id, const std::string& name);
 
 /// The stream, or the tuple of streams, that comes out of node `id`, which runs an Op.
 template <class Op>

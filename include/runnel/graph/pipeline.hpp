@@ -20,7 +20,12 @@ template <class T>
 class source_stream : public stream<T> {
 public:
     source_stream(detail::shared_graph graph, plan::node_id id, std::shared_ptr<source<T>> from)
-        : stream<T>(std::move(graph), {{id, 0}}), id_(id), source_(std::move(from)) {}
+        : stream<T>(std::move(graph), {{id, 0}}), id_(id), source_(std::move(from)) {
+        if (!source_) return;
+        node().make_source = [from = source_](const source_timing& timing) {
+            return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T>>(from, timing));
+        };
+    }
 
     /// Takes each record's event time by `extract` (a member or a function; timestamp, std::optional<timestamp> or a
     /// system_clock time_point) and has watermarks follow by `strategy`, split by split:
@@ -88,10 +93,8 @@ private:
         node().problems = source_->problems();
         for (const std::string& p : strategy.problems()) node().problems.push_back(p);
         node().gives_event_time = true;
-        node().make_source = [from = source_, t = timing{std::move(extract), strategy.generator, strategy.idle,
-                                                         strategy.aligned_in, strategy.max_drift}] {
-            return std::unique_ptr<source_stage_base>(std::make_unique<source_stage<T, timing>>(from, t));
-        };
+        node().timing = timing_of<T>(timing{std::move(extract), strategy.generator, strategy.idle, strategy.aligned_in,
+                                            strategy.max_drift});
     }
 
     plan::node_id id_;
@@ -140,19 +143,7 @@ public:
 private:
     template <class T>
     source_stream<T> add(std::shared_ptr<source<T>> from) {
-        if (!from) throw graph_error({"from: the pointer to the source is null"});
-        plan::node n;
-        n.kind = "source";
-        n.detail = from->name();
-        n.problems = from->problems();
-        n.replayable = from->is_replayable();
-        n.outputs.push_back(&plan::record_type_of<T>());
-        n.split_count = [from] { return from->splits().size(); };
-        n.make_source = [from] {
-            return std::unique_ptr<source_stage_base>(
-                std::make_unique<source_stage<T, no_event_time>>(from, no_event_time{}));
-        };
-        const plan::node_id id = graph_->add(std::move(n));
+        const plan::node_id id = graph_->add(plan::source_node(from, plan::record_type_of<T>()));
         return source_stream<T>(graph_, id, std::move(from));
     }
 

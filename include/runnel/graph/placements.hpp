@@ -31,11 +31,10 @@ plan::placement placed_where(F f) {
     return placed_by<T>(plan::placement::rule::custom, custom_partitioner<T, F>{std::move(f)});
 }
 
-template <class T>
-plan::placement placed_everywhere() {
+inline plan::placement placed_everywhere() {
     return {plan::placement::rule::broadcast,
             [](std::vector<channel*> to, std::size_t batch_size, std::size_t) -> std::unique_ptr<receiver_base> {
-                return std::make_unique<broadcast_sender<T>>(to, batch_size);
+                return std::make_unique<broadcast_sender>(to, batch_size);
             }};
 }
 

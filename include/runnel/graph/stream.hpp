@@ -17,7 +17,7 @@
 #include "runnel/operators/async_operator.hpp"
 #include "runnel/operators/kernel.hpp"
 #include "runnel/operators/split.hpp"
-#include "runnel/sink/sink_stage.hpp"
+#include "runnel/sink/sink.hpp"
 
 namespace runnel {
 
@@ -151,7 +151,7 @@ public:
     broadcast_stream<T> broadcast() const {
         constexpr bool copies = std::is_copy_constructible_v<T>;
         static_assert(copies, "broadcast: every subtask gets a copy of each record, but the record cannot be copied");
-        if constexpr (copies) return {graph_, detail::placed(origins(), detail::placed_everywhere<T>())};
+        if constexpr (copies) return {graph_, detail::placed(origins(), detail::placed_everywhere())};
         else return {graph_, {}};
     }
 
@@ -353,24 +353,7 @@ protected:
     }
 
     sink_node add_sink(std::shared_ptr<sink<T>> to) const {
-        plan::node n;
-        n.kind = "sink";
-        n.detail = to->name();
-        n.is_sink = true;
-        n.max_parallelism = to->max_parallelism();
-        n.problems = to->problems();
-        if (to->is_transactional()) {
-            n.commit = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
-                to->commit(id, owner, prepared);
-            };
-            n.recover = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
-                to->recover(id, owner, prepared);
-            };
-        }
-        n.make_stage = [to](std::function<void()> wake) -> std::unique_ptr<stage> {
-            return std::make_unique<sink_stage<T>>(to, std::move(wake));
-        };
-        return {graph_, detail::add_node(*graph_, origins(), std::move(n))};
+        return {graph_, detail::add_node(*graph_, origins(), plan::sink_node(std::move(to)))};
     }
 
     detail::shared_graph graph_;

@@ -392,13 +392,13 @@ private:
         return c && c->is_answered && c->segment == first_segment_ ? c : nullptr;
     }
     progress forward(const signal& s, output<R>& out) {
-        return each_output(out, [&](auto& o) {
+        return each_output(out, [&](output_base& o) {
             if (const timestamp* w = std::get_if<timestamp>(&s)) return o.forward_watermark(*w);
             return o.forward_activity(std::get<activity>(s));
         });
     }
     progress flush(output<R>& out) {
-        return each_output(out, [](auto& o) { return o.flush(); });
+        return each_output(out, [](output_base& o) { return o.flush(); });
     }
     /// Does `f` to the output and to that of dead letters, if there is one, once, over as many calls as it takes.
     template <class To>
@@ -406,7 +406,7 @@ private:
         if (!main_done_ && f(out) == progress::blocked) return progress::blocked;
         main_done_ = true;
         dead_letter_port* const letters = context_.failures ? context_.failures->dead_letters() : nullptr;
-        if (letters && f(*letters) == progress::blocked) return progress::blocked;
+        if (letters && f(letters->out()) == progress::blocked) return progress::blocked;
         main_done_ = false;
         return progress::done;
     }

@@ -35,10 +35,9 @@ public:
 };
 
 /// Takes what nobody asked for: the end of a side output without a consumer.
-template <class T>
-class discard final : public receiver<T> {
+class discard final : public receiver_base {
 public:
-    progress on_batch(batch<T>& records) override {
+    progress on_any_batch(batch_base& records) override {
         records.consume_until(records.size());
         return progress::done;
     }

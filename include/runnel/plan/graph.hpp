@@ -10,42 +10,24 @@
 #include <typeinfo>
 #include <vector>
 
-#include "runnel/exchange/partitioners.hpp"
-#include "runnel/exchange/sender.hpp"
-#include "runnel/exchange/tee.hpp"
-#include "runnel/operators/operator_stage.hpp"
 #include "runnel/operators/stage.hpp"
 #include "runnel/plan/placement.hpp"
+#include "runnel/sink/sink.hpp"
 #include "runnel/source/source_stage.hpp"
 
 /// The graph without its types: what the runtime executes and what `describe()` shows.
 namespace runnel::plan {
 
-/// What can be done with the records of one type, erased.
+/// What is known of the records of one type.
 struct record_type {
     std::type_index type;
     std::size_t size;  ///< Bytes of a record in a batch, its time included; what it points to is not.
-    std::unique_ptr<receiver_base> (*forward)(channel& to, std::size_t batch_size);
-    /// Null if records cannot be copied.
-    std::unique_ptr<receiver_base> (*copies)(const std::vector<receiver_base*>& to);
+    bool can_be_copied;
 };
 
 template <class T>
 const record_type& record_type_of() {
-    static const record_type type = [] {
-        record_type t{typeid(T), sizeof(T) + sizeof(timestamp),
-                      [](channel& to, std::size_t batch_size) -> std::unique_ptr<receiver_base> {
-                          return std::make_unique<sender<T, to_one>>(std::vector{&to}, to_one{}, batch_size);
-                      },
-                      nullptr};
-        if constexpr (std::is_copy_constructible_v<T>)
-            t.copies = [](const std::vector<receiver_base*>& to) -> std::unique_ptr<receiver_base> {
-                std::vector<receiver<T>*> typed;
-                for (receiver_base* r : to) typed.push_back(static_cast<receiver<T>*>(r));
-                return std::make_unique<tee<T>>(std::move(typed));
-            };
-        return t;
-    }();
+    static const record_type type{typeid(T), sizeof(T) + sizeof(timestamp), std::is_copy_constructible_v<T>};
     return type;
 }
 
@@ -71,8 +53,9 @@ struct node {
     std::vector<const record_type*> outputs;  ///< Port 0 is the main output.
     /// For sources: how many splits there are now.
     std::function<std::size_t()> split_count;
+    source_timing timing = {};
     /// Exactly one of the two is set. `wake` has the instance called again after it answered `blocked`.
-    std::function<std::unique_ptr<source_stage_base>()> make_source;
+    std::function<std::unique_ptr<source_stage_base>(const source_timing&)> make_source;
     std::function<std::unique_ptr<stage>(std::function<void()> wake)> make_stage;
     /// What becomes of records that cannot be decoded or processed. Its output for dead letters, if it has one, is the
     /// last of `outputs`.
@@ -87,6 +70,11 @@ struct node {
     commit_function commit = {};
     commit_function recover = {};
 };
+
+/// A node that reads `from`, whose records have type `records`; `make_source` is left to who knows the type.
+node source_node(std::shared_ptr<source_base> from, const record_type& records);
+/// A node that writes to `to`.
+node sink_node(std::shared_ptr<sink_base> to);
 
 /// Records of one output that go to one input.
 struct edge {

@@ -25,14 +25,11 @@ struct sink_context {
     std::string owner = {};
 };
 
-/// Takes the results of one subtask. Thread safety: unsafe; one subtask at a time uses it.
-template <class T>
-class sink_writer {
+/// A `sink_writer<T>` whatever its records are. Thread safety: unsafe; one subtask at a time uses it.
+class sink_writer_base {
 public:
-    virtual ~sink_writer() = default;
-    /// Takes records from the cursor on, in order; `blocked` when there is no room for now. When it throws, the records
-    /// before the cursor have been taken, and that at the cursor is to blame: it may come again, or be left out.
-    virtual progress write(batch<T>& records) = 0;
+    virtual ~sink_writer_base() = default;
+    virtual progress write_any(batch_base& records) = 0;
     /// The input has run empty for now: make visible what is buffered.
     virtual progress flush() { return progress::done; }
     /// Event time has advanced (not called at the end of the input).
@@ -45,16 +42,22 @@ public:
     virtual std::string prepare() { return {}; }
 };
 
-/// A place where results go. Derive, and hand the object to `stream::to`.
-/// Thread safety: `open` is called by one thread at a time.
-/// Errors: throw; the job ends with the exception nested in a `job_error`.
+/// Takes the results of one subtask. Thread safety: unsafe; one subtask at a time uses it.
 template <class T>
-class sink {
+class sink_writer : public sink_writer_base {
 public:
-    using value_type = T;
-    virtual ~sink() = default;
+    /// Takes records from the cursor on, in order; `blocked` when there is no room for now. When it throws, the records
+    /// before the cursor have been taken, and that at the cursor is to blame: it may come again, or be left out.
+    virtual progress write(batch<T>& records) = 0;
+    progress write_any(batch_base& records) final { return write(static_cast<batch<T>&>(records)); }
+};
+
+/// A `sink<T>` whatever its records are.
+class sink_base {
+public:
+    virtual ~sink_base() = default;
     virtual std::string name() const = 0;
-    virtual std::unique_ptr<sink_writer<T>> open(const sink_context& context) = 0;
+    virtual std::unique_ptr<sink_writer_base> open_any(const sink_context& context) = 0;
     /// Most subtasks that may write at once; 1 keeps all output in one order.
     virtual std::size_t max_parallelism() const { return 1; }
     virtual std::vector<std::string> problems() const { return {}; }
@@ -78,6 +81,17 @@ public:
     virtual void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
         if (id != 0) commit(id, owner, prepared);
     }
+};
+
+/// A place where results go. Derive, and hand the object to `stream::to`.
+/// Thread safety: `open` is called by one thread at a time.
+/// Errors: throw; the job ends with the exception nested in a `job_error`.
+template <class T>
+class sink : public sink_base {
+public:
+    using value_type = T;
+    virtual std::unique_ptr<sink_writer<T>> open(const sink_context& context) = 0;
+    std::unique_ptr<sink_writer_base> open_any(const sink_context& context) final { return open(context); }
 };
 
 }  // namespace runnel

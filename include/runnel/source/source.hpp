@@ -50,16 +50,41 @@ struct reader_context {
     bool at_most_once = false;
 };
 
+/// A `split_reader<T>` whatever its records are. Thread safety: unsafe; one subtask at a time uses it.
+class split_reader_base {
+public:
+    virtual ~split_reader_base() = default;
+    virtual poll_result poll_any(batch_base& into, std::size_t limit) = 0;
+    /// All that is needed to go on after the last record that was read, as bytes of the source's own format.
+    virtual std::string position() const = 0;
+};
+
 /// Reads one split. Thread safety: unsafe; one subtask at a time uses it. Destroying it ends all reading.
 template <class T>
-class split_reader {
+class split_reader : public split_reader_base {
 public:
-    virtual ~split_reader() = default;
     /// Appends up to `limit` records (`into.append_raw(value, {})`; event times are set by the caller unless the
     /// source has times of its own) and says how to go on. Does not block; does not remove what is in `into`.
     virtual poll_result poll(batch<T>& into, std::size_t limit) = 0;
-    /// All that is needed to go on after the last record that was read, as bytes of the source's own format.
-    virtual std::string position() const = 0;
+    poll_result poll_any(batch_base& into, std::size_t limit) final {
+        return poll(static_cast<batch<T>&>(into), limit);
+    }
+};
+
+/// A `source<T>` whatever its records are.
+class source_base {
+public:
+    virtual ~source_base() = default;
+    /// A short name for messages and `describe()`: "json_lines clicks.jsonl".
+    virtual std::string name() const = 0;
+    /// The ids of all splits, stable from run to run. Also the place to find that a file is missing.
+    virtual std::vector<std::string> splits() = 0;
+    virtual std::unique_ptr<split_reader_base> open_any(const std::string& id, const std::string* position,
+                                                        const reader_context& context) = 0;
+    /// Problems of configuration, for `validate()`: one text each.
+    virtual std::vector<std::string> problems() const { return {}; }
+    /// False if what was read can't be read again from a position: after a crash it is lost.
+    virtual bool is_replayable() const { return true; }
 };
 
 /// A set of splits, each read on its own, in order, from a position that can be saved.
@@ -69,21 +94,16 @@ public:
 /// Thread safety: `splits` and `open` are called by one thread at a time.
 /// Errors: throw `io_error` or another exception; the job ends with it.
 template <class T>
-class source {
+class source : public source_base {
 public:
     using value_type = T;
-    virtual ~source() = default;
-    /// A short name for messages and `describe()`: "json_lines clicks.jsonl".
-    virtual std::string name() const = 0;
-    /// The ids of all splits, stable from run to run. Also the place to find that a file is missing.
-    virtual std::vector<std::string> splits() = 0;
     /// Opens split `id` at its beginning, or after `*position`, which an earlier reader has returned.
     virtual std::unique_ptr<split_reader<T>> open(const std::string& id, const std::string* position,
                                                   const reader_context& context) = 0;
-    /// Problems of configuration, for `validate()`: one text each.
-    virtual std::vector<std::string> problems() const { return {}; }
-    /// False if what was read can't be read again from a position: after a crash it is lost.
-    virtual bool is_replayable() const { return true; }
+    std::unique_ptr<split_reader_base> open_any(const std::string& id, const std::string* position,
+                                                const reader_context& context) final {
+        return open(id, position, context);
+    }
 };
 
 namespace detail {
