@@ -4,6 +4,7 @@
 
 namespace runnel {
 
+job job::start(plan::graph graph) { return start(std::move(graph), job_options()); }
 job job::start(plan::graph graph, const job_options& options) {
     auto core = std::make_shared<detail::job_core>(std::move(graph), options);
     core->start();

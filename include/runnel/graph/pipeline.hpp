@@ -138,7 +138,8 @@ public:
     std::string dot(std::size_t parallelism = 1) const { return graph_->dot(parallelism); }
 
     /// Starts the graph; the pipeline is used up. Throws `graph_error` before any thread or file is touched.
-    job start(const job_options& options = {}) && { return job::start(std::move(*graph_), options); }
+    job start(const job_options& options) && { return job::start(std::move(*graph_), options); }
+    job start() && { return job::start(std::move(*graph_)); }
 
 private:
     template <class T>

@@ -21,6 +21,7 @@ class job {
 public:
     /// Starts `graph`. Throws `graph_error` with all problems before any thread or file is touched.
     static job start(plan::graph graph, const job_options& options);
+    static job start(plan::graph graph);
 
     job(job&&) noexcept;
     job& operator=(job&&) noexcept;
