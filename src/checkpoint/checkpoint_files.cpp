@@ -142,7 +142,7 @@ private:
 
 /// A new file in place of one that may have been left there: another one, since a failed sync has a memory.
 std::unique_ptr<file> create_anew(file_system& files, const std::string& path) {
-    if (files.exists(path)) files.remove(path);
+    if (files.exists(path) || files.is_symbolic_link(path)) files.remove(path);
     return files.open(path, open_mode::create, file_access::owner_only);
 }
 
@@ -283,6 +283,7 @@ void remove_leftovers(file_system& files, const std::string& folder) {
 namespace {
 
 manifest find_manifest(file_system& files, const std::string& folder, checkpoint_id id) {
+    refuse_symbolic_link(files, folder);
     if (!files.exists(folder + "/" + manifest_name(id))) {
         std::string there;
         if (files.exists(folder))

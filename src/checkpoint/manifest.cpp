@@ -323,6 +323,7 @@ std::string partial_manifest_name(checkpoint_id id) { return manifest_name(id) +
 std::string data_name(std::uint64_t number) { return "data-" + std::to_string(number); }
 
 folder_contents look_into(file_system& files, const std::string& folder) {
+    refuse_symbolic_link(files, folder);
     folder_contents found;
     for (const std::string& name : files.list(folder)) {
         if (const auto n = number_in(name, "manifest-", "")) found.manifests.push_back(*n);

@@ -142,6 +142,12 @@ private:
     bool regular_;
 };
 
+/// Without those at the end, behind which a link would be followed.
+std::string without_slashes(std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    return path;
+}
+
 class posix_file_system final : public file_system {
 public:
     std::unique_ptr<file> open(const std::string& path, open_mode mode, file_access access) override {
@@ -158,12 +164,13 @@ public:
         descriptor fd(repeat_interrupted([&] { return ::open(path.c_str(), flags, permissions); }));
         const char* operation = mode == open_mode::create ? "create" : "open";
         if (fd.get() < 0) {
-            if (errno == ELOOP && access == file_access::owner_only)
+            const int code = errno;
+            if (access == file_access::owner_only && (code == ELOOP || code == EEXIST) && is_symbolic_link(path))
                 throw io_error("cannot " + std::string(operation) + " \"" + path +
                                    "\": it is a symbolic link, and here those are not followed. " +
                                    "Put the file itself there",
                                ELOOP);
-            throw_io_error(operation, path, errno);
+            throw_io_error(operation, path, code);
         }
         struct stat about {};
         if (::fstat(fd.get(), &about) != 0) throw_io_error(operation, path, errno);
@@ -173,6 +180,11 @@ public:
             throw io_error("cannot " + std::string(operation) + " \"" + path +
                                "\": it is a pipe, socket or device, and a regular file is needed",
                            ESPIPE);
+        // A umask may have taken the owner's rights too, and what is written over may have had others. What belongs to
+        // someone else stays as it is.
+        if (access == file_access::owner_only && mode != open_mode::read && regular &&
+            (about.st_mode & all_rights) != permissions && ::fchmod(fd.get(), permissions) != 0 && errno != EPERM)
+            throw_io_error("set the rights of", path, errno);
         // Emptied only now that it is known to be a regular file.
         if (mode == open_mode::replace && regular && about.st_size != 0 &&
             repeat_interrupted([&] { return ::ftruncate(fd.get(), 0); }) != 0)
@@ -201,7 +213,10 @@ public:
         for (std::size_t end = 0; end != std::string::npos;) {
             end = path.find('/', end + 1);
             const std::string part = path.substr(0, end);
-            if (::mkdir(part.c_str(), permissions) == 0) continue;
+            if (::mkdir(part.c_str(), permissions) == 0) {
+                if (access == file_access::owner_only) give_rights(part, permissions);
+                continue;
+            }
             const int code = errno;
             if (code == EEXIST && is_directory(part)) continue;
             throw_io_error("make folder", part, code == EEXIST ? ENOTDIR : code);
@@ -230,6 +245,12 @@ public:
         struct stat about {};
         return look(path, about) && S_ISDIR(about.st_mode);
     }
+    bool is_symbolic_link(const std::string& path) override {
+        struct stat about {};
+        if (::lstat(path.c_str(), &about) == 0) return S_ISLNK(about.st_mode);
+        if (errno != ENOENT && errno != ENOTDIR) throw_io_error("look at", path, errno);
+        return false;
+    }
     std::uint64_t size(const std::string& path) override {
         struct stat about {};
         if (!look(path, about)) throw_io_error("tell the size of", path, ENOENT);
@@ -238,6 +259,15 @@ public:
     }
 
 private:
+    static constexpr mode_t all_rights = 07777;
+
+    /// To a folder that was made just now: a umask may have taken the owner's rights too.
+    static void give_rights(const std::string& path, mode_t permissions) {
+        struct stat about {};
+        if (::lstat(path.c_str(), &about) != 0) throw_io_error("look at", path, errno);
+        if ((about.st_mode & permissions) != permissions && ::chmod(path.c_str(), permissions) != 0)
+            throw_io_error("set the rights of", path, errno);
+    }
     static bool look(const std::string& path, struct stat& about) {
         if (::stat(path.c_str(), &about) == 0) return true;
         if (errno != ENOENT && errno != ENOTDIR) throw_io_error("look at", path, errno);
@@ -252,9 +282,18 @@ file_system& default_file_system() noexcept {
     return system;
 }
 
+void refuse_symbolic_link(file_system& files, const std::string& folder) {
+    if (!files.is_symbolic_link(without_slashes(folder))) return;
+    throw io_error("cannot use the folder \"" + folder +
+                       "\": it is a symbolic link, and here those are not followed. Put the folder itself there, or name "
+                       "the one that the link leads to",
+                   ELOOP);
+}
+
 void make_durable_directories(file_system& files, const std::string& path) {
+    refuse_symbolic_link(files, path);
     const auto parent_of = [](std::string name) {
-        while (name.size() > 1 && name.back() == '/') name.pop_back();
+        name = without_slashes(std::move(name));
         const std::size_t slash = name.rfind('/');
         return slash == std::string::npos ? std::string(".") : slash == 0 ? std::string("/") : name.substr(0, slash);
     };

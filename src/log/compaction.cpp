@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <limits>
 #include <string>
-#include <unordered_map>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runnel/core/crc32c.hpp"
 #include "runnel/core/error.hpp"
 #include "runnel/log/log_reader.hpp"
+#include "runnel/state/table.hpp"
 
 namespace runnel::detail {
 
@@ -113,11 +115,17 @@ void compact(const std::shared_ptr<partition>& p, const compaction& how) {
     const std::uint64_t end = old.back().end;
     const timestamp deletes_until = p->clock().now() - how.keep_deletes;
 
-    std::unordered_map<std::string, std::uint64_t> latest;
+    // Keys come from outside: a hash without salt could be made to collide.
+    table<std::string, std::uint64_t> latest;
+    const auto latest_of = [&](std::string_view key) -> std::uint64_t& {
+        std::string k(key);
+        const std::uint64_t hash = latest.hash(k);
+        return latest.get_or_create(std::move(k), hash);
+    };
     for (log_reader in(p, log_place::beginning());;) {
         const log_record* r = in.next();
         if (!r || r->offset >= end) break;
-        if (r->key) latest[std::string(*r->key)] = r->offset;
+        if (r->key) latest_of(*r->key) = r->offset;
     }
 
     log_reader in(p, log_place::beginning());
@@ -135,7 +143,7 @@ void compact(const std::shared_ptr<partition>& p, const compaction& how) {
         bases.push_back(s.header.base);
         for (; r && r->offset < s.end; r = in.next()) {
             if (r->key) {
-                if (latest[std::string(*r->key)] != r->offset) continue;
+                if (latest_of(*r->key) != r->offset) continue;
                 if (!r->value && s.complete_since <= deletes_until) continue;
             }
             to->append(*r);

@@ -25,13 +25,36 @@ std::string trimmed(std::string folder) {
 
 std::string topic_file(const folder_state& s, const std::string& name) { return s.path + "/" + name + "/topic"; }
 
+/// A link counts, so that it is refused when it is opened.
+bool has_topic(const folder_state& s, const std::string& name) {
+    const std::string path = topic_file(s, name);
+    return s.files->exists(path) || s.files->is_symbolic_link(path);
+}
+
+/// A new topic would not know the records of one whose description is lost, and its writers would cut them off.
+void refuse_lost_topic(folder_state& s, const std::string& name) {
+    const std::string folder = s.path + "/" + name;
+    for (const std::string& entry : s.files->list(folder)) {
+        const std::string inside = folder + "/" + entry;
+        if (!s.files->is_directory(inside)) continue;
+        for (const std::string& file : s.files->list(inside))
+            if (file.ends_with(".log"))
+                throw log_corrupted(topic_file(s, name), 0,
+                                    "the file is missing, and there are records in \"" + inside +
+                                        "\" that cannot be read without it. Restore it from a copy, or move the "
+                                        "topic's folder away to begin anew");
+    }
+}
+
 void make_topic(folder_state& s, const std::string& name, const log_topic_options& options) {
+    refuse_symbolic_link(*s.files, s.path);
     const std::string folder = s.path + "/" + name;
     make_durable_directories(*s.files, folder);
     const auto guard = s.files->open(folder + "/lock", open_mode::update, file_access::owner_only);
     if (!guard->try_lock())
         throw log_in_use("\"" + folder + "\": another process is making this topic. Try again");
-    if (s.files->exists(topic_file(s, name))) return;
+    if (has_topic(s, name)) return;
+    refuse_lost_topic(s, name);
     for (std::size_t i = 0; i < options.partitions; ++i)
         make_durable_directories(*s.files, folder + "/" + std::to_string(i));
     // Different from that of a topic that was here before.
@@ -42,7 +65,9 @@ void make_topic(folder_state& s, const std::string& name, const log_topic_option
 
 std::shared_ptr<const topic_state> read_topic(folder_state& s, const std::string& name) {
     const std::string path = topic_file(s, name);
-    const auto f = s.files->open(path, open_mode::read);
+    refuse_symbolic_link(*s.files, s.path);
+    refuse_symbolic_link(*s.files, s.path + "/" + name);
+    const auto f = s.files->open(path, open_mode::read, file_access::owner_only);
     std::uint64_t number = 0;
     std::uint64_t partitions = 0;
     if (!detail::decode_numbers(detail::read_small_file(*f, 24), topic_mark, 0, {&number, &partitions}) ||
@@ -52,9 +77,12 @@ std::shared_ptr<const topic_state> read_topic(folder_state& s, const std::string
     auto topic = std::make_shared<topic_state>();
     topic->name = name;
     topic->folder = s.path + "/" + name;
-    for (std::uint64_t i = 0; i < partitions; ++i)
-        topic->partitions.push_back(std::make_shared<detail::partition>(
-            *s.files, s.clock, topic->folder + "/" + std::to_string(i), detail::salt_of(number, i)));
+    for (std::uint64_t i = 0; i < partitions; ++i) {
+        std::string folder = topic->folder + "/" + std::to_string(i);
+        refuse_symbolic_link(*s.files, folder);
+        topic->partitions.push_back(
+            std::make_shared<detail::partition>(*s.files, s.clock, std::move(folder), detail::salt_of(number, i)));
+    }
     return topic;
 }
 
@@ -85,7 +113,7 @@ log_topic log_folder::topic(const std::string& name, const log_topic_options& op
                     " partitions. Give 1 to " + std::to_string(most_partitions));
     {
         const std::lock_guard lock(state_->mutex);
-        if (!state_->files->exists(topic_file(*state_, name))) make_topic(*state_, name, options);
+        if (!has_topic(*state_, name)) make_topic(*state_, name, options);
     }
     log_topic t = topic(name);
     if (t.partitions() != options.partitions)
@@ -101,7 +129,7 @@ log_topic log_folder::topic(const std::string& name) {
     std::weak_ptr<const topic_state>& known = state_->topics[name];
     std::shared_ptr<const topic_state> topic = known.lock();
     if (!topic) {
-        if (!state_->files->exists(topic_file(*state_, name)))
+        if (!has_topic(*state_, name))
             throw error("there is no topic \"" + name + "\" in \"" + state_->path +
                         "\". Make it by topic(name, {.partitions = n})");
         known = topic = read_topic(*state_, name);
@@ -113,7 +141,7 @@ std::vector<std::string> log_folder::topics() const {
     std::vector<std::string> names;
     if (!state_->files->exists(state_->path)) return names;
     for (std::string& name : state_->files->list(state_->path))
-        if (state_->files->exists(topic_file(*state_, name))) names.push_back(std::move(name));
+        if (has_topic(*state_, name)) names.push_back(std::move(name));
     return names;
 }
 

@@ -27,7 +27,7 @@ std::optional<std::uint64_t> log_group::position(std::size_t partition) const {
     const std::string path = folder_ + "/" + std::to_string(partition);
     std::unique_ptr<file> f;
     try {
-        f = p.files().open(path, open_mode::read);
+        f = p.files().open(path, open_mode::read, file_access::owner_only);
     } catch (const io_error& e) {
         if (e.code() != ENOENT) throw;
         return std::nullopt;
@@ -69,7 +69,9 @@ std::uint64_t log_topic::end_offset(std::size_t partition) const { return state_
 
 log_group log_topic::group(const std::string& name) const {
     detail::check_name("consumer group", name);
-    return log_group(state_, state_->folder + "/groups/" + name);
+    const std::string groups = state_->folder + "/groups", folder = groups + "/" + name;
+    for (const std::string& path : {groups, folder}) refuse_symbolic_link(state_->at(0)->files(), path);
+    return log_group(state_, folder);
 }
 
 }  // namespace runnel

@@ -38,7 +38,7 @@ std::string partition::path_of(std::uint64_t base) const {
 std::optional<segment> partition::open(std::uint64_t base) const {
     segment s;
     try {
-        s.file = files_.open(path_of(base), open_mode::read);
+        s.file = files_.open(path_of(base), open_mode::read, file_access::owner_only);
     } catch (const io_error& e) {
         if (e.code() != ENOENT) throw;
         return std::nullopt;
@@ -92,7 +92,7 @@ log_end partition::read_end() {
     const std::lock_guard lock(file_mutex_);
     if (!end_file_) {
         try {
-            end_file_ = files_.open(end_path(), open_mode::read);
+            end_file_ = files_.open(end_path(), open_mode::read, file_access::owner_only);
         } catch (const io_error& e) {
             if (e.code() != ENOENT) throw;
             if (segments().empty()) return {};

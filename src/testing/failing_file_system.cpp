@@ -136,6 +136,10 @@ bool failing_file_system::is_directory(const std::string& path) {
     return call("look at", path, [&] { return real_.is_directory(path); });
 }
 
+bool failing_file_system::is_symbolic_link(const std::string& path) {
+    return call("look at", path, [&] { return real_.is_symbolic_link(path); });
+}
+
 std::uint64_t failing_file_system::size(const std::string& path) {
     return call("tell the size of", path, [&] { return real_.size(path); });
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "runnel/checkpoint/savepoint.hpp"
 #include "runnel/core/crc32c.hpp"
 #include "runnel/testing/memory_file_system.hpp"
 
@@ -523,6 +524,31 @@ TEST_CASE("symbolic links are not followed") {
     store.write(sums(2, 1, 20));
     CHECK(folder.read("precious") == "x");
     CHECK(store.read(2) == sums(2, 1, 20));
+    // Those that lead nowhere are no hindrance either.
+    REQUIRE(::symlink((folder / "none").c_str(), (folder / "job/data-3").c_str()) == 0);
+    store.write(sums(3, 1, 30));
+    CHECK(store.read(3) == sums(3, 1, 30));
+    CHECK_FALSE(fs.exists(folder / "none"));
+}
+
+TEST_CASE("a symbolic link in the place of the folder is refused, whoever asks") {
+    const test::temporary_folder folder;
+    file_system& fs = default_file_system();
+    checkpoint_store(fs, folder / "job").write(sums(1, 1, 10));
+    write_savepoint(fs, folder / "savepoint", sums(1, 1, 10));
+    REQUIRE(::symlink("job", (folder / "link").c_str()) == 0);
+    REQUIRE(::symlink("savepoint", (folder / "saved").c_str()) == 0);
+    REQUIRE(::symlink("none", (folder / "nowhere").c_str()) == 0);
+    const std::string link = folder / "link", text = "cannot use the folder \"" + link + "\": it is a symbolic link";
+    CHECK(failure<io_error>([&] { checkpoint_store(fs, link); }).starts_with(text));
+    CHECK(failure<io_error>([&] { list_checkpoints(fs, link); }).starts_with(text));
+    CHECK(failure<io_error>([&] { newest_checkpoint(fs, link); }).starts_with(text));
+    CHECK(failure<io_error>([&] { read_checkpoint(fs, link, 1); }).starts_with(text));
+    CHECK(failure<io_error>([&] { verify_checkpoint(fs, link, 1); }).starts_with(text));
+    CHECK(failure<io_error>([&] { read_savepoint(fs, folder / "saved"); }).find("symbolic link") != std::string::npos);
+    CHECK(failure<io_error>([&] { write_savepoint(fs, folder / "nowhere", sums(1, 1, 10)); }).find("symbolic link") !=
+          std::string::npos);
+    CHECK(read_checkpoint(fs, folder / "job", 1) == sums(1, 1, 10));
 }
 
 TEST_CASE("a folder that vanishes, and a file in its place, are errors that name them") {

@@ -212,16 +212,27 @@ TEST_CASE("folders are made, listed in byte order, renamed into and removed") {
     CHECK_FALSE(fs.exists(folder / "a/b"));
 }
 
-TEST_CASE("owner_only keeps others out") {
-    const test::temporary_folder folder;
+TEST_CASE("owner_only keeps others out, and the owner in, under any umask") {
     file_system& fs = default_file_system();
-    fs.open(folder / "f", open_mode::create, file_access::owner_only);
-    fs.make_directories(folder / "d/e", file_access::owner_only);
-    struct stat about {};
-    REQUIRE(::stat((folder / "f").c_str(), &about) == 0);
-    CHECK((about.st_mode & 077) == 0);
-    REQUIRE(::stat((folder / "d/e").c_str(), &about) == 0);
-    CHECK((about.st_mode & 077) == 0);
+    const auto rights = [](const std::string& path) {
+        struct stat about {};
+        REQUIRE(::stat(path.c_str(), &about) == 0);
+        return about.st_mode & 07777;
+    };
+    for (const mode_t mask : {0, 022, 077, 0277, 0777}) {
+        CAPTURE(mask);
+        const test::temporary_folder folder;
+        folder.write("old", "abc");
+        ::chmod((folder / "old").c_str(), 0666);
+        const mode_t before = ::umask(mask);
+        fs.make_directories(folder / "d/e", file_access::owner_only);
+        fs.open(folder / "d/e/f", open_mode::create, file_access::owner_only);
+        fs.open(folder / "d/e/g", open_mode::update, file_access::owner_only);
+        fs.open(folder / "old", open_mode::replace, file_access::owner_only);
+        ::umask(before);
+        for (const char* name : {"d", "d/e"}) CHECK(rights(folder / name) == 0700);
+        for (const char* name : {"d/e/f", "d/e/g", "old"}) CHECK(rights(folder / name) == 0600);
+    }
 }
 
 TEST_CASE("a lock is had by one open file at a time, and goes with it") {
@@ -250,8 +261,30 @@ TEST_CASE("owner_only follows no symbolic link, whatever it leads to") {
                   "cannot open \"" + path + "\": it is a symbolic link, and here those are not followed. " +
                       "Put the file itself there");
         }
+    for (const char* name : {"link", "nowhere"}) {
+        CHECK(fs.is_symbolic_link(folder / name));
+        const std::string text =
+            io_failure([&] { fs.open(folder / name, open_mode::create, file_access::owner_only); }, ELOOP);
+        CHECK(text.starts_with("cannot create \"" + folder / name + "\": it is a symbolic link"));
+    }
+    CHECK_FALSE(fs.is_symbolic_link(folder / "real"));
+    CHECK_FALSE(fs.is_symbolic_link(folder / "none"));
     CHECK(folder.read("real") == "abc");
     CHECK_FALSE(fs.exists(folder / "none"));
+}
+
+TEST_CASE("a folder made to last is no symbolic link, but may lie behind one") {
+    const test::temporary_folder folder;
+    file_system& fs = default_file_system();
+    fs.make_directories(folder / "real");
+    REQUIRE(::symlink("real", (folder / "link").c_str()) == 0);
+    REQUIRE(::symlink("none", (folder / "nowhere").c_str()) == 0);
+    for (const std::string path : {folder / "link", folder / "link//", folder / "nowhere"})
+        CHECK(io_failure([&] { make_durable_directories(fs, path); }, ELOOP) ==
+              "cannot use the folder \"" + path + "\": it is a symbolic link, and here those are not followed. Put the "
+              "folder itself there, or name the one that the link leads to");
+    make_durable_directories(fs, folder / "link/below");
+    CHECK(fs.is_directory(folder / "real/below"));
 }
 
 TEST_CASE("folders made to last survive a power failure, also if a program that was killed had begun") {

@@ -356,6 +356,54 @@ TEST_CASE("what the log makes is for its owner alone") {
     }
 }
 
+TEST_CASE("a topic whose description is lost is not made anew over its records") {
+    const test::temporary_folder folder;
+    log_folder(folder / "log").topic("t", {.partitions = 2});
+    std::filesystem::rename(folder / "log/t/topic", folder / "kept");
+    // Nobody had written to it.
+    CHECK(log_folder(folder / "log").topic("t", {}).partitions() == 1);
+    std::filesystem::rename(folder / "kept", folder / "log/t/topic");
+    log_folder(folder / "log").topic("t").writer(1).append(text("x"));
+    std::filesystem::rename(folder / "log/t/topic", folder / "kept");
+    const std::string said = text_of<log_corrupted>([&] { log_folder(folder / "log").topic("t", {.partitions = 2}); });
+    CHECK(said.find(folder / "log/t/topic") != std::string::npos);
+    CHECK(said.find("there are records in \"" + folder / "log/t/1\"") != std::string::npos);
+    CHECK(text_of<error>([&] { log_folder(folder / "log").topic("t"); }).find("there is no topic") != std::string::npos);
+    std::filesystem::rename(folder / "kept", folder / "log/t/topic");
+    CHECK(values(log_folder(folder / "log").topic("t"), 1) == strings{"x"});
+}
+
+TEST_CASE("a symbolic link in the place of a file or folder of the log is refused, and what it leads to stays") {
+    const test::temporary_folder folder;
+    {
+        const log_topic topic = log_folder(folder / "log").topic("t", {});
+        topic.writer(0).append(text("x"));
+        topic.group("g").commit(0, 1);
+    }
+    strings seen;
+    const auto use = [&] {
+        const log_topic topic = log_folder(folder / "log").topic("t");
+        seen = values(topic);
+        seen.push_back(std::to_string(topic.group("g").position(0).value()));
+        topic.writer(0);
+    };
+    for (const std::string name : {"log", "log/t", "log/t/topic", "log/t/0", "log/t/0/end", "log/t/0/lock",
+                                   "log/t/0/00000000000000000000.log", "log/t/groups", "log/t/groups/g",
+                                   "log/t/groups/g/0"}) {
+        CAPTURE(name);
+        std::filesystem::rename(folder / name, folder / "real");
+        std::filesystem::create_symlink(folder / "real", folder / name);
+        const std::string said = text_of<error>(use);
+        CHECK(said.find(folder / name) != std::string::npos);
+        CHECK(said.find("it is a symbolic link, and here those are not followed") != std::string::npos);
+        CHECK(std::filesystem::is_symlink(folder / name));
+        std::filesystem::remove(folder / name);
+        std::filesystem::rename(folder / "real", folder / name);
+    }
+    use();
+    CHECK(seen == strings{"x", "1"});
+}
+
 TEST_CASE("a consumer group's positions are kept by partition, and survive") {
     const test::temporary_folder folder;
     {

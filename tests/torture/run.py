@@ -23,6 +23,7 @@ PROGRAMS = {
     "R7": [("torture_schedules", ["1000000"], {})],
     "R13": [("test_graph", ["-tc=random graphs*"], {"RUNNEL_PROGRAMS": "100000"})],
     "R14": [("torture_rescale", ["20"], {})],
+    "R18": [("torture_surprises", ["100000"], {})],
 }
 
 

@@ -38,7 +38,8 @@ checkpoint_info verify_checkpoint(file_system& files, const std::string& folder,
 /// The checkpoints of one job, in a folder of their own.
 ///
 /// A checkpoint is a manifest and a file of data. What has not changed since the checkpoint before is not written
-/// again, but referred to in its file; so a job's folder must be copied as a whole, or as a savepoint.
+/// again, but referred to in its file; so a job's folder must be copied as a whole, or as a savepoint. Symbolic links
+/// in the place of the folder or its files are refused.
 /// Thread safety: unsafe; but other threads and processes may list and read.
 /// Lifetime: holds the folder's lock until it is destroyed or its process is gone, however that ends.
 class checkpoint_store {

@@ -22,7 +22,7 @@ enum class open_mode : unsigned char {
 /// Who may read and write what is created.
 enum class file_access : unsigned char {
     by_umask,    ///< As the program's umask says.
-    owner_only,  ///< Mode 0600, folders 0700; a symbolic link in the place of a file is refused.
+    owner_only,  ///< Mode 0600, folders 0700, whatever the umask; a symbolic link in the place of a file is refused.
 };
 
 /// Tells a file from all others that are there at the same time, whatever its name; nothing to be stored.
@@ -110,6 +110,8 @@ public:
     virtual std::vector<std::string> list(const std::string& path) = 0;
     virtual bool exists(const std::string& path) = 0;
     virtual bool is_directory(const std::string& path) = 0;
+    /// Of the path itself, wherever the link leads to. Only what knows links needs to override it.
+    virtual bool is_symbolic_link(const std::string& /*path*/) { return false; }
     /// Bytes in the file at `path`.
     virtual std::uint64_t size(const std::string& path) = 0;
 };
@@ -119,8 +121,11 @@ file_system& default_file_system() noexcept;
 
 /// Makes the folder and those above it that are missing, for the owner only; returns when their names are durable, also
 /// if a program that was killed had made them.
-/// Errors: `io_error`.
+/// Errors: `io_error`, also if there is a symbolic link in the folder's place (those above it are followed).
 void make_durable_directories(file_system& files, const std::string& path);
+
+/// For folders of what others must not exchange: throws an `io_error` if the path is a symbolic link.
+void refuse_symbolic_link(file_system& files, const std::string& folder);
 
 namespace detail {
 

@@ -64,6 +64,7 @@ public:
     std::vector<std::string> list(const std::string& path) override;
     bool exists(const std::string& path) override;
     bool is_directory(const std::string& path) override;
+    bool is_symbolic_link(const std::string& path) override;
     std::uint64_t size(const std::string& path) override;
 
 private:
