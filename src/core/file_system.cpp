@@ -285,8 +285,8 @@ file_system& default_file_system() noexcept {
 void refuse_symbolic_link(file_system& files, const std::string& folder) {
     if (!files.is_symbolic_link(without_slashes(folder))) return;
     throw io_error("cannot use the folder \"" + folder +
-                       "\": it is a symbolic link, and here those are not followed. Put the folder itself there, or name "
-                       "the one that the link leads to",
+                       "\": it is a symbolic link, and here those are not followed. Put the folder itself there, or "
+                       "name the one that the link leads to",
                    ELOOP);
 }
 

@@ -24,6 +24,7 @@ PROGRAMS = {
     "R13": [("test_graph", ["-tc=random graphs*"], {"RUNNEL_PROGRAMS": "100000"})],
     "R14": [("torture_rescale", ["20"], {})],
     "R18": [("torture_surprises", ["100000"], {})],
+    "R19": [("torture_colliding_keys", ["9"], {})],
 }
 
 

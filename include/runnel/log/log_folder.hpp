@@ -23,15 +23,15 @@ struct folder_state;
 ///     while (const runnel::log_record* r = in.next()) use(*r->value);
 ///
 /// Folders are made with mode 0700, files with 0600. Nothing is made or locked before a topic is asked for; readers
-/// change nothing. Symbolic links in the place of any of them are refused. Copies are handles of the same folder.
+/// change nothing. Symbolic links in the place of any are refused. Copies are handles of the same folder.
 /// Thread safety: safe.
 class log_folder {
 public:
     explicit log_folder(std::string path, const log_options& options = {});
 
     /// Opens a topic, and makes it if there is none. Names are of letters, digits, '.', '_' and '-'.
-    /// Errors: `error` if it is there with another number of partitions; `log_corrupted` if its description is damaged, or
-    /// missing though there are records.
+    /// Errors: `error` if it is there with another number of partitions; `log_corrupted` if its description is damaged,
+    /// or missing though there are records.
     log_topic topic(const std::string& name, const log_topic_options& options);
     /// Opens a topic that is there. Errors: `error` if it is not.
     log_topic topic(const std::string& name);
