@@ -1,5 +1,8 @@
 #include "runnel/exchange/sender.hpp"
 
+#include <algorithm>
+#include <bit>
+
 namespace runnel {
 
 sender_base::sender_base(const std::vector<channel*>& to, std::size_t batch_size) : batch_size_(batch_size) {
@@ -56,16 +59,21 @@ void sender_base::begin_filling(target& t, const batch_base& like) {
 
 progress sender_base::pass_whole(batch_base& records) {
     target& t = targets_[0];
-    if (t.filling && t.filling->size() != 0 && push(t) == progress::blocked) return progress::blocked;
-    batch_base& to = filling(t, records);
-    if (records.cursor() == 0) {
+    if (records.cursor() == 0 && records.capacity() <= std::bit_ceil(batch_size_)) {
+        if (t.filling && t.filling->size() != 0 && push(t) == progress::blocked) return progress::blocked;
+        batch_base& to = filling(t, records);
         records.hand_over(to);  // What it may have borrowed need not live as long as the channel.
-    } else {
-        records.move_to(to, records.cursor(), records.size());
-        to.widen(records.min_time(), records.max_time());
+        records.consume_until(records.size());
     }
-    if (to.size() >= batch_size_) (void)push(t);  // If full, it stays here and the next call sends it.
-    records.consume_until(records.size());
+    while (!records.empty()) {
+        if (t.filling && t.filling->size() >= batch_size_ && push(t) == progress::blocked) return progress::blocked;
+        batch_base& to = filling(t, records);
+        const std::size_t until = records.cursor() + std::min(records.remaining(), batch_size_ - to.size());
+        records.move_to(to, records.cursor(), until);
+        to.widen(records.min_time(), records.max_time());
+        records.consume_until(until);
+    }
+    if (t.filling && t.filling->size() >= batch_size_) (void)push(t);  // If full, it stays here and the next call sends it.
     return progress::done;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <thread>
 
 #include "runnel/core/error.hpp"
@@ -68,8 +69,8 @@ void job_core::size_channels() {
             const std::size_t from = graph_.parallelism_of(e.from, options_.parallelism);
             const std::size_t to = graph_.parallelism_of(e.to, options_.parallelism);
             const std::size_t channels = e.place.is_forward() ? from : from * to;
-            // In the ring, and one at each end.
-            bytes += channels * (capacity + 2) * batch * graph_.nodes[e.from].outputs[e.from_port]->size;
+            // In the ring, and one at each end; columns that grow have a power of two.
+            bytes += channels * (capacity + 2) * std::bit_ceil(batch) * graph_.nodes[e.from].outputs[e.from_port]->size;
         }
         return bytes;
     };

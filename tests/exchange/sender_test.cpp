@@ -110,13 +110,37 @@ TEST_CASE("before a record that breaks its promise the watermark goes to every c
 }
 
 TEST_CASE("a single channel takes over whole batches, late records behind the watermark too") {
-    drained_sender s(1, 8, 2);
+    drained_sender s(1, 8, 3);
     CHECK(s.send({{1, at(10)}, {2, at(11)}, {3, at(12)}}) == progress::done);
     CHECK(s.under_test->on_watermark(at(9)) == progress::done);
     CHECK(s.send({{4, at(3)}}) == progress::done);
     CHECK(s.send({{5, at(13)}}) == progress::done);
     CHECK(s.under_test->flush() == progress::done);
     CHECK(s.take(0) == "1@10 2@11 3@12 | w9 | 4@3 | 5@13");
+}
+
+TEST_CASE("a batch that has outgrown its size crosses in parts, so that a channel holds no more than was reckoned with") {
+    drained_sender s(1, 2, 2);
+    batch<int> big;
+    for (int i = 0; i != 9; ++i) big.append(i, at(i));
+    CHECK(s.under_test->on_batch(big) == progress::blocked);
+    CHECK(s.take(0) == "0@0 1@1 | 2@2 3@3");
+    CHECK(big.capacity() == 16);
+    CHECK(s.under_test->on_batch(big) == progress::done);
+    CHECK(big.empty());
+    // Columns as large hold a single record now.
+    big.clear();
+    big.append(9, at(9));
+    CHECK(s.under_test->on_batch(big) == progress::blocked);
+    CHECK(s.take(0) == "4@4 5@5 | 6@6 7@7");
+    CHECK(s.under_test->on_batch(big) == progress::done);
+    CHECK(s.under_test->flush() == progress::done);
+    envelope e;
+    while (s.channels[0]->pop(e)) {
+        CHECK(static_cast<batch<int>&>(*e.records).size() == 2);
+        CHECK(static_cast<batch<int>&>(*e.records).capacity() == 2);
+        s.channels[0]->give_back(e.records);
+    }
 }
 
 TEST_CASE("signals go into every channel behind the records that came before them") {

@@ -21,6 +21,8 @@ PROGRAMS = {
     "R6": [("torture_failing_calls", ["100"], {}), ("torture_checkpoint_calls", ["10000"], {}),
            ("torture_log_calls", ["10000"], {})],
     "R7": [("torture_schedules", ["1000000"], {})],
+    "R11": [("torture_bounded_memory", ["10000000"], {})],
+    "R12": [("torture_no_leak", ["1000000000", "10000"], {})],
     "R13": [("test_graph", ["-tc=random graphs*"], {"RUNNEL_PROGRAMS": "100000"})],
     "R14": [("torture_rescale", ["20"], {})],
     "R18": [("torture_surprises", ["100000"], {})],

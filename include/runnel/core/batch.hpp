@@ -26,6 +26,7 @@ public:
     std::size_t cursor() const noexcept { return cursor_; }
     std::size_t remaining() const noexcept { return size_ - cursor_; }
     bool empty() const noexcept { return cursor_ == size_; }
+    std::size_t capacity() const noexcept { return capacity_; }
     /// Marks all records before index `i` as consumed.
     void consume_until(std::size_t i) noexcept { cursor_ = i; }
 
@@ -153,7 +154,6 @@ public:
             room_ = capacity_;
         }
     }
-    std::size_t capacity() const noexcept { return capacity_; }
     /// Records that were constructed by hand in the slots behind the last record become part of the batch.
     /// Precondition: `size() + n <= capacity()`, times filled in.
     void commit(std::size_t n) noexcept { size_ += n; }

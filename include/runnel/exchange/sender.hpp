@@ -45,7 +45,9 @@ protected:
         if (!t.filling) [[unlikely]] begin_filling(t, like);
         return *t.filling;
     }
-    /// The batch's columns change hands with the only channel; no record is touched.
+    /// The batch's columns change hands with the only channel; no record is touched. Columns that have outgrown a batch,
+    /// since a record had many results, stay where they are, and the records go in parts: a channel full of such columns
+    /// would hold many times what was reckoned with.
     progress pass_whole(batch_base& records);
 
     std::vector<target> targets_;
@@ -77,7 +79,7 @@ public:
 ///
 /// `Partitioner` is a copyable functor, `std::size_t operator()(const T&, std::size_t channels)`, or `(const T&,
 /// timestamp, std::size_t channels)`; it may be asked again for a record that found no room. With one channel it is not
-/// asked, and whole batches change hands.
+/// asked, and whole batches change hands, unless they are larger than `batch_size`.
 /// Thread safety: unsafe; the producing subtask owns it.
 template <class T, class Partitioner>
 class sender final : public sender_base {
