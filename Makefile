@@ -71,12 +71,13 @@ bench: deps-bench
 	echo "# bench/compile_cost.py"; $(PYTHON) bench/compile_cost.py || failed="$$failed compile_cost.py"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
-# What must never happen, tried as often as before a release; make torture-R1 for one id.
+# What must never happen, tried as often as before a release; make torture-R1 for one id; SHARE=1000: a thousandth of it.
+SHARE ?= 1
 torture: deps-test
-	$(PYTHON) tests/torture/run.py
+	$(PYTHON) tests/torture/run.py --share $(SHARE)
 
 torture-%: deps-test
-	$(PYTHON) tests/torture/run.py $*
+	$(PYTHON) tests/torture/run.py --share $(SHARE) $*
 
 ci: deps-fuzz
 	$(PYTHON) tests/run.py release asan tsan fuzz

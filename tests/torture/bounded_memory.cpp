@@ -158,7 +158,7 @@ std::vector<shape> shapes(std::uint64_t n) {
         return p.from(generate(count, made, {.splits = 4})).named("source").event_time(time_of, monotonous());
     };
     // Enough that not all are under way at once.
-    const std::uint64_t thousands = std::max<std::uint64_t>(n / 1000, 1000);
+    const std::uint64_t thousands = std::max<std::uint64_t>(n / 1000, 2000);
     // What one record brings, in each subtask, in memory that has doubled as it came.
     constexpr std::size_t many = 4 * 2048 * (sizeof(event) + sizeof(timestamp));
     return {
@@ -182,7 +182,7 @@ std::vector<shape> shapes(std::uint64_t n) {
          [=](pipeline& p, total& t) {
              source(p, thousands).key_by([](const event& e) { return e.key % 100; })
                  .process(thousandfold()).named("many").to(slow_sink(t, slow)).named("sink");
-         }, 1000 * thousands, 1000 * thousands, many, 16},
+         }, 1000 * thousands, 1000 * thousands, many, 4},
         {"windows that close for ten thousand keys at once",
          [=](pipeline& p, total& t) {
              source(p, n).key_by([](const event& e) { return e.key % 10'000; })
@@ -211,9 +211,9 @@ std::vector<shape> shapes(std::uint64_t n) {
          }, n + n / 100, n + n / 100, 8 << 20},
         {"a slow sink, on real threads",
          [=](pipeline& p, total& t) {
-             source(p, n / 10).key_by([](const event& e) { return e.key % 100; })
+             source(p, n / 4).key_by([](const event& e) { return e.key % 100; })
                  .process(pass_on()).named("pass on").to(slow_sink(t, 5us)).named("sink");
-         }, n / 10, n / 10, 0, 512, false},
+         }, n / 4, n / 4, 0, 512, false},
     };
 }
 
@@ -242,6 +242,7 @@ std::uint64_t run(const shape& s, std::uint64_t seed, std::uint64_t& got) {
         before = live;
         peak.store(before);
         job running = std::move(p).start(options);
+        if (!s.virtual_time) running.checkpoint();
         running.wait();
         most = peak - before;
         reserved = running.status().memory_reserved;
