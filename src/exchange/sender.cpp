@@ -73,7 +73,8 @@ progress sender_base::pass_whole(batch_base& records) {
         to.widen(records.min_time(), records.max_time());
         records.consume_until(until);
     }
-    if (t.filling && t.filling->size() >= batch_size_) (void)push(t);  // If full, it stays here and the next call sends it.
+    // If the channel is full, it stays here and the next call sends it.
+    if (t.filling && t.filling->size() >= batch_size_) (void)push(t);
     return progress::done;
 }
 

@@ -45,9 +45,9 @@ protected:
         if (!t.filling) [[unlikely]] begin_filling(t, like);
         return *t.filling;
     }
-    /// The batch's columns change hands with the only channel; no record is touched. Columns that have outgrown a batch,
-    /// since a record had many results, stay where they are, and the records go in parts: a channel full of such columns
-    /// would hold many times what was reckoned with.
+    /// The batch's columns change hands with the only channel; no record is touched. Columns that have outgrown a
+    /// batch, since a record had many results, stay where they are, and the records go in parts: a channel full of
+    /// such columns would hold many times what was reckoned with.
     progress pass_whole(batch_base& records);
 
     std::vector<target> targets_;
