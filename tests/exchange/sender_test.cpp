@@ -123,15 +123,15 @@ TEST_CASE("a batch that has outgrown its size crosses in parts, so that a channe
     drained_sender s(1, 2, 2);
     batch<int> big;
     for (int i = 0; i != 9; ++i) big.append(i, at(i));
-    CHECK(s.under_test->on_batch(big) == progress::blocked);
+    CHECK(s.under_test->on_any_batch(big) == progress::blocked);
     CHECK(s.take(0) == "0@0 1@1 | 2@2 3@3");
     CHECK(big.capacity() == 16);
-    CHECK(s.under_test->on_batch(big) == progress::done);
+    CHECK(s.under_test->on_any_batch(big) == progress::done);
     CHECK(big.empty());
     // Columns as large hold a single record now.
     big.clear();
     big.append(9, at(9));
-    CHECK(s.under_test->on_batch(big) == progress::done);
+    CHECK(s.under_test->on_any_batch(big) == progress::done);
     CHECK(s.take(0) == "4@4 5@5 | 6@6 7@7");
     CHECK(s.under_test->flush() == progress::done);
     envelope e;

@@ -110,10 +110,10 @@ public:
     virtual std::vector<std::string> list(const std::string& path) = 0;
     virtual bool exists(const std::string& path) = 0;
     virtual bool is_directory(const std::string& path) = 0;
-    /// Of the path itself, wherever the link leads to. Only what knows links needs to override it.
-    virtual bool is_symbolic_link(const std::string& /*path*/) { return false; }
     /// Bytes in the file at `path`.
     virtual std::uint64_t size(const std::string& path) = 0;
+    /// Of the path itself, wherever the link leads to. Only what knows links needs to override it.
+    virtual bool is_symbolic_link(const std::string& /*path*/) { return false; }
 };
 
 /// The file system of the machine; it has no state.
