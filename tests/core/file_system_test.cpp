@@ -279,7 +279,7 @@ TEST_CASE("a folder made to last is no symbolic link, but may lie behind one") {
     fs.make_directories(folder / "real");
     REQUIRE(::symlink("real", (folder / "link").c_str()) == 0);
     REQUIRE(::symlink("none", (folder / "nowhere").c_str()) == 0);
-    for (const std::string path : {folder / "link", folder / "link//", folder / "nowhere"})
+    for (const std::string& path : {folder / "link", folder / "link//", folder / "nowhere"})
         CHECK(io_failure([&] { make_durable_directories(fs, path); }, ELOOP) ==
               "cannot use the folder \"" + path + "\": it is a symbolic link, and here those are not followed. Put the "
               "folder itself there, or name the one that the link leads to");
