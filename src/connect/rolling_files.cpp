@@ -67,6 +67,15 @@ void give_name(file_system& files, const std::string& temporary, const std::stri
     files.rename(temporary, name);
 }
 
+/// The path of a file that a checkpoint names. One that somebody else has made must not reach outside of the folder.
+std::string path_inside(const std::string& root, const std::string& name) {
+    const std::string padded = "/" + name + "/";
+    if (name.empty() || name.front() == '/' || padded.find("/../") != padded.npos)
+        throw error("cannot complete \"" + name + "\", as the checkpoint says: it is not inside of \"" + root +
+                    "\", so this is no checkpoint of this job. Restore from one that is");
+    return root + name;
+}
+
 }  // namespace
 
 std::vector<std::string> rolling_problems(const rolling_options& options) {
@@ -94,8 +103,8 @@ void commit_prepared(const std::string& folder, const rolling_options& options,
     for (const std::string& bytes : prepared) {
         byte_reader in(bytes);
         for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
-            const std::string temporary = root + codec<std::string>::decode(in);
-            const std::string name = root + codec<std::string>::decode(in);
+            const std::string temporary = path_inside(root, codec<std::string>::decode(in));
+            const std::string name = path_inside(root, codec<std::string>::decode(in));
             folders.push_back(folder_of(name));
             if (files.exists(temporary))
                 give_name(files, temporary, name);

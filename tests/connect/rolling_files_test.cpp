@@ -14,6 +14,7 @@
 #include "runnel/connect/lines.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/source/collection.hpp"
+#include "runnel/testing/memory_file_system.hpp"
 #include "runnel/testing/sim_executor.hpp"
 #include "tests/connect/drive.hpp"
 #include "tests/connect/failing_files.hpp"
@@ -259,6 +260,33 @@ TEST_CASE("existing files are never written over, whoever has made them") {
           "are in \"" + folder / ".x-0-0.txt.tmp" + "\"");
     CHECK(folder.read("x-0-0.txt") == "from elsewhere\n");
     CHECK(folder.read(".x-0-0.txt.tmp") == "one\n");
+}
+
+TEST_CASE("a checkpoint that names files outside of the folder is refused, and they stay") {
+    testing::memory_file_system files;
+    files.make_directories("/out");
+    files.put("/secret", "x");
+    files.put("/out/.a.tmp", "y");
+    const auto text_of = [&](const std::string& temporary, const std::string& name) -> std::string {
+        std::string bytes;
+        codec<std::uint64_t>::encode(1, bytes);
+        codec<std::string>::encode(temporary, bytes);
+        codec<std::string>::encode(name, bytes);
+        try {
+            detail::commit_prepared("/out", {.files = &files}, {bytes}, true);
+        } catch (const error& e) {
+            return e.what();
+        }
+        return {};
+    };
+    for (const char* outside : {"../secret", "a/../../secret", "/secret", "..", "", "a/.."}) {
+        CAPTURE(outside);
+        CHECK(text_of(outside, "mine").find("it is not inside of \"/out/\"") != std::string::npos);
+        CHECK(text_of(".a.tmp", outside).find("it is not inside of \"/out/\"") != std::string::npos);
+    }
+    CHECK(files.get("/secret") == "x");
+    CHECK(text_of(".a.tmp", "..a") == "");
+    CHECK(files.get("/out/..a") == "y");
 }
 
 TEST_CASE("subtasks have names of their own") {
