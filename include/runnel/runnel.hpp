@@ -40,6 +40,7 @@
 #include "runnel/core/atomics.hpp"
 #include "runnel/core/batch.hpp"
 #include "runnel/core/checkpoint_options.hpp"
+#include "runnel/core/checkpoint_step.hpp"
 #include "runnel/core/clock.hpp"
 #include "runnel/core/crc32c.hpp"
 #include "runnel/core/error.hpp"

@@ -146,7 +146,9 @@ std::unique_ptr<file> create_anew(file_system& files, const std::string& path) {
     return files.open(path, open_mode::create, file_access::owner_only);
 }
 
-void write_data(file_system& files, const std::string& path, const checkpoint& c, const manifest& m) {
+void write_data(file_system& files, const std::string& path, const checkpoint& c, const manifest& m,
+                const checkpoint_observer& on_step) {
+    tell(on_step, checkpoint_step::write_data, m.id);
     const auto f = create_anew(files, path);
     data_writer out(*f);
     out.append(data_header(m.id));
@@ -166,6 +168,7 @@ void write_data(file_system& files, const std::string& path, const checkpoint& c
         }
     }
     out.flush();
+    tell(on_step, checkpoint_step::sync_data, m.id);
     f->sync();
 }
 
@@ -226,7 +229,7 @@ void read_data(file_system& files, const std::string& path, const manifest::data
 }  // namespace
 
 manifest write_files(file_system& files, const std::string& folder, const checkpoint& c, bool is_savepoint,
-                     const manifest* before) {
+                     const manifest* before, const checkpoint_observer& on_step) {
     manifest m = describe(c, is_savepoint);
     place(files, folder, m, before);
     const std::string data = folder + "/" + data_name(c.id), partial = folder + "/" + partial_manifest_name(c.id),
@@ -236,17 +239,22 @@ manifest write_files(file_system& files, const std::string& folder, const checkp
         if (!m.files.empty() && m.files.back().number == c.id) {
             // A manifest of an earlier try may have been removed: it must not come back with data that is not its own.
             if (files.exists(data)) files.sync_directory(folder);
-            write_data(files, data, c, m);
+            write_data(files, data, c, m, on_step);
             // So that the manifest cannot be there without the data.
+            tell(on_step, checkpoint_step::sync_data_folder, c.id);
             files.sync_directory(folder);
         }
         {
+            tell(on_step, checkpoint_step::write_manifest, c.id);
             const auto f = create_anew(files, partial);
             f->append(encode(m));
+            tell(on_step, checkpoint_step::sync_manifest, c.id);
             f->sync();
         }
+        tell(on_step, checkpoint_step::rename_manifest, c.id);
         may_be_complete = true;
         files.rename(partial, complete);
+        tell(on_step, checkpoint_step::sync_manifest_folder, c.id);
         files.sync_directory(folder);
     } catch (...) {
         attempt_remove(files, partial);

@@ -33,7 +33,8 @@ std::optional<checkpoint_id> newest_checkpoint(file_system& files, const std::st
     return manifests.back();
 }
 
-checkpoint_store::checkpoint_store(file_system& files, std::string folder) : files_(files), folder_(std::move(folder)) {
+checkpoint_store::checkpoint_store(file_system& files, std::string folder, checkpoint_observer on_step)
+    : files_(files), folder_(std::move(folder)), on_step_(std::move(on_step)) {
     make_durable_directories(files_, folder_);
     lock_ = files_.open(folder_ + "/lock", open_mode::update, file_access::owner_only);
     if (!lock_->try_lock())
@@ -51,7 +52,7 @@ void checkpoint_store::write(const checkpoint& c) {
                                " already. Number the next one higher");
     // Nothing may fail once it is there.
     auto written = std::make_unique<manifest>();
-    *written = write_files(files_, folder_, c, c.is_savepoint, last_.get());
+    *written = write_files(files_, folder_, c, c.is_savepoint, last_.get(), on_step_);
     last_ = std::move(written);
 }
 

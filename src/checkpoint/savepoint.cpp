@@ -5,12 +5,13 @@
 
 namespace runnel {
 
-void write_savepoint(file_system& files, const std::string& folder, const checkpoint& c) {
+void write_savepoint(file_system& files, const std::string& folder, const checkpoint& c,
+                     const checkpoint_observer& on_step) {
     make_durable_directories(files, folder);
     if (!files.list(folder).empty())
         throw checkpoint_error("cannot write a savepoint to \"" + folder +
                                "\": the folder is not empty. Name one that is, or that does not exist");
-    detail::write_files(files, folder, c, true, nullptr);
+    detail::write_files(files, folder, c, true, nullptr, on_step);
 }
 
 checkpoint read_savepoint(file_system& files, const std::string& folder) {

@@ -65,6 +65,7 @@ progress gate::settle() {
         current_.watermark = timestamp::min();
     }
     if (aligning_ != 0 && barrier_complete()) {
+        if (listener_) listener_->barrier_aligned(aligning_);
         if (signals_->on_barrier(aligning_) == progress::blocked) return progress::blocked;
         const checkpoint_id passed = std::exchange(aligning_, 0);
         for (input& in : inputs_) in.held_for_barrier = false;
@@ -84,6 +85,7 @@ progress gate::settle() {
 
 /// A newer checkpoint gives up the older one: its barriers will come on the channels that were held too.
 void gate::arrived(checkpoint_id id, std::size_t i) {
+    if (listener_) listener_->barrier_arrived(id);
     if (id < aligning_) return;
     if (id > aligning_) {
         aligning_ = id;

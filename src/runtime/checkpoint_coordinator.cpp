@@ -35,7 +35,8 @@ bool is_empty(const operator_snapshot& s) { return s.keyed.empty() && s.local.em
 checkpoint_coordinator::checkpoint_coordinator(job_core& job, const plan::graph& graph, const job_options& options,
                                                runnel::clock& clock)
     : job_(job), graph_(graph), options_(options), clock_(clock) {
-    if (!options_.checkpoints.folder.empty()) store_.emplace(*options_.checkpoints.files, options_.checkpoints.folder);
+    if (!options_.checkpoints.folder.empty()) 
+        store_.emplace(*options_.checkpoints.files, options_.checkpoints.folder, options_.checkpoints.on_step);
     restore();
     executor_ = options_.checkpoints.executor;
     if (executor_ == nullptr) {
@@ -112,6 +113,7 @@ void checkpoint_coordinator::recover_sinks() {
                 if (o.name == n.name)
                     if (auto at = o.state.local.find(prepared_name); at != o.state.local.end()) prepared = at->second;
         try {
+            tell(checkpoint_step::recover, restored_ ? restored_->id : 0);
             n.recover(restored_ ? restored_->id : 0, owner(id), prepared);
         } catch (...) {
             rethrow_with_place(n.name, 0, timestamp::min());
@@ -177,7 +179,10 @@ bool checkpoint_coordinator::step() {
     if (triggers) trigger();
     call_at(pending_ ? pending_->begun + options_.checkpoints.timeout : next_at_);
     lock.unlock();
-    if (triggers) job_.wake_sources();
+    if (triggers) {
+        tell(checkpoint_step::ask, last_);
+        job_.wake_sources();
+    }
     return false;
 }
 
@@ -277,6 +282,7 @@ void checkpoint_coordinator::complete() {
     timestamp begun;
     try {
         // All have saved, so these change no more.
+        tell(checkpoint_step::assemble, pending_->id);
         for (auto& [subtask, state] : pending_->states) write_deferred(state);
     } catch (const std::exception& e) {
         std::lock_guard lock(mutex_);
@@ -307,8 +313,9 @@ void checkpoint_coordinator::complete() {
         carried_ = std::move(prepared);
     } else {
         commit(c.id, prepared);
-        prune();
+        prune(c.id);
     }
+    tell(checkpoint_step::acknowledge, c.id);
     std::lock_guard lock(mutex_);
     pending_.reset();
     failures_ = 0;
@@ -319,7 +326,7 @@ void checkpoint_coordinator::complete() {
 
 void checkpoint_coordinator::write(const checkpoint& c, const request* on_request) {
     if (on_request && !on_request->savepoint.empty())
-        write_savepoint(*options_.checkpoints.files, on_request->savepoint, c);
+        write_savepoint(*options_.checkpoints.files, on_request->savepoint, c, options_.checkpoints.on_step);
     // What the job stops at is what its folder goes on from, too: the results are about to be shown.
     if (store_ && (!on_request || on_request->savepoint.empty() || on_request->stop)) store_->write(c);
 }
@@ -327,6 +334,7 @@ void checkpoint_coordinator::write(const checkpoint& c, const request* on_reques
 void checkpoint_coordinator::commit(checkpoint_id id, const prepared_results& prepared) {
     for (const auto& [node, results] : prepared) {
         try {
+            tell(checkpoint_step::commit, id);
             graph_.nodes[node].commit(id, owner(node), results);
         } catch (...) {
             rethrow_with_place(graph_.nodes[node].name, 0, timestamp::min());
@@ -344,9 +352,10 @@ void checkpoint_coordinator::give_up(const std::string& why) {
 }
 
 /// Removes older checkpoints. One that cannot be removed is no reason to end a job: the next time goes on.
-void checkpoint_coordinator::prune() {
+void checkpoint_coordinator::prune(checkpoint_id newest) {
     if (!store_) return;
     try {
+        tell(checkpoint_step::trim, newest);
         store_->prune(std::max<std::size_t>(1, options_.checkpoints.keep));
     } catch (const io_error&) {
     }
@@ -441,7 +450,8 @@ void checkpoint_coordinator::make_last() {
     }
     write(c, nullptr);
     commit(c.id, prepared);
-    prune();
+    prune(c.id);
+    tell(checkpoint_step::acknowledge, c.id);
     std::lock_guard lock(mutex_);
     count(c.id, clock_.now() - c.taken);
     for (const auto& r : std::exchange(requests_, {})) {

@@ -59,6 +59,9 @@ public:
 
     // For subtasks.
 
+    /// A step of a checkpoint is about to be taken.
+    void tell(checkpoint_step step, checkpoint_id id) const { detail::tell(options_.checkpoints.on_step, step, id); }
+
     /// The checkpoint whose barrier the sources are to send; 0: none yet.
     checkpoint_id asked() const noexcept {
         // Pairs with nothing: a source may see it a run later; the wake that follows orders it in the end.
@@ -112,7 +115,7 @@ private:
     void write(const checkpoint& c, const request* on_request);
     checkpoint assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared);
     void commit(checkpoint_id id, const prepared_results& prepared);
-    void prune();
+    void prune(checkpoint_id newest);
     void count(checkpoint_id id, duration took);
     void plan_next(timestamp t);
     void give_up(const std::string& why);

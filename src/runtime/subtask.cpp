@@ -67,6 +67,7 @@ void subtask::run() noexcept {
             if (r == result::finished && job_.coordinator()) {
                 copy_all();
                 if (!stopped_) {
+                    job_.coordinator()->tell(checkpoint_step::save, 0);
                     subtask_state last = saved();
                     while (!copy_step(last)) continue;
                     job_.coordinator()->finished(number, std::move(last));
@@ -129,13 +130,19 @@ subtask::result subtask::work() {
 }
 
 progress subtask::send_barrier() {
+    job_.coordinator()->tell(checkpoint_step::send_barrier, sending_);
     if (source->barrier(sending_) == progress::blocked) return progress::blocked;
     barrier_passed(std::exchange(sending_, 0));
     return progress::done;
 }
 
+void subtask::barrier_arrived(checkpoint_id id) { job_.coordinator()->tell(checkpoint_step::take_barrier, id); }
+
+void subtask::barrier_aligned(checkpoint_id id) { job_.coordinator()->tell(checkpoint_step::align, id); }
+
 void subtask::barrier_passed(checkpoint_id id) {
     copy_all();
+    job_.coordinator()->tell(checkpoint_step::save, id);
     stopped_ = job_.coordinator()->stops_at(id);
     copying_ = saved();
     copied_for_ = id;
@@ -147,6 +154,7 @@ void subtask::barrier_passed(checkpoint_id id) {
 bool subtask::copy_some() {
     if (copied_for_ == 0) return false;
     if (!copy_step(copying_)) return true;
+    job_.coordinator()->tell(checkpoint_step::hand_over, copied_for_);
     job_.coordinator()->passed(number, std::exchange(copied_for_, 0), std::exchange(copying_, {}));
     return true;
 }

@@ -42,6 +42,8 @@ public:
     void start();
     void wake() noexcept override;
     void run() noexcept override;
+    void barrier_arrived(checkpoint_id id) override;
+    void barrier_aligned(checkpoint_id id) override;
     void barrier_passed(checkpoint_id id) override;
 
     // What it is made of, filled in while the job is built.

@@ -59,7 +59,7 @@ progress sink_stage::on_barrier(checkpoint_id id) {
     if (!told_) {
         const progress p = recovery_.run(timestamp::min(), [&] {
             if (writer_->flush() == progress::blocked) return progress::blocked;
-            prepared_ = writer_->prepare();
+            prepare(id);
             return progress::done;
         });
         if (p == progress::blocked) return p;
@@ -78,8 +78,13 @@ progress sink_stage::flush() {
 
 progress sink_stage::finish() {
     const progress p = writer_->finish();
-    if (p == progress::done && !context_.owner.empty()) prepared_ = writer_->prepare();
+    if (p == progress::done && !context_.owner.empty()) prepare(0);
     return p;
+}
+
+void sink_stage::prepare(checkpoint_id id) {
+    if (context_.on_step) detail::tell(*context_.on_step, checkpoint_step::prepare, id);
+    prepared_ = writer_->prepare();
 }
 
 }  // namespace runnel

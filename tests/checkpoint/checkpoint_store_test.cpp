@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -564,4 +566,29 @@ TEST_CASE("a folder that vanishes, and a file in its place, are errors that name
     fs.rename("/b", "/a");
     store.write(sums(2, 1, 2));
     CHECK(store.read(2) == sums(2, 1, 2));
+}
+
+TEST_CASE("who asks for it is told of each step of a write, and what it throws there fails the write") {
+    memory_file_system fs;
+    std::vector<checkpoint_step> steps;
+    std::optional<checkpoint_step> failing;
+    checkpoint_store store(fs, "/a", [&](checkpoint_step step, checkpoint_id id) {
+        CHECK(id == 1);
+        steps.push_back(step);
+        if (step == failing) throw std::runtime_error(name_of(step));
+    });
+    using enum checkpoint_step;
+    const std::vector<checkpoint_step> all{write_data,     sync_data,     sync_data_folder,    write_manifest,
+                                           sync_manifest, rename_manifest, sync_manifest_folder};
+    for (const checkpoint_step at : all) {
+        failing = at;
+        CHECK(failure<std::runtime_error>([&] { store.write(sums(1, 2, 8)); }) == name_of(at));
+        CHECK(store.newest() == std::nullopt);
+        CHECK(fs.files() == std::vector<std::string>{"/a/lock"});
+    }
+    failing.reset();
+    steps.clear();
+    store.write(sums(1, 2, 8));
+    CHECK(steps == all);
+    CHECK(store.read(1) == sums(1, 2, 8));
 }

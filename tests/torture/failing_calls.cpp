@@ -31,7 +31,11 @@ bool runs(const parameters& p, file_system& files, std::uint64_t seed, bool rest
           std::string& why) {
     tests::random_numbers random(seed);
     testing::sim_executor sim(random.seed());
-    job_options options{.parallelism = 1 + random.below(3), .batch_size = 16, .executor = &sim, .clock = &sim.clock()};
+    job_options options{.parallelism = 1 + random.below(3),
+                        .batch_size = 3,
+                        .channel_capacity = 2,
+                        .executor = &sim,
+                        .clock = &sim.clock()};
     options.checkpoints = {.folder = "/checkpoints",
                            .interval = std::chrono::microseconds(25),
                            .tolerated_failures = tolerated,
@@ -52,7 +56,7 @@ std::string step_of(const std::string& call) { return call.substr(0, call.find('
 
 std::uint64_t run(std::uint64_t seed, tally& t) {
     tests::random_numbers random(seed);
-    const parameters p{.events = 150,
+    const parameters p{.events = 100,
                        .rate = 0,
                        .splits = 1,
                        .keys = 3,

@@ -200,16 +200,18 @@ inline std::vector<std::string> model(const parameters& p) {
     return all;
 }
 
-/// Whole lines of all files that can be seen.
-inline std::vector<std::string> shown(const testing::memory_file_system& files) {
+/// Whole lines of all files that can be seen in folder `out`.
+inline std::vector<std::string> shown(file_system& files, const std::string& out = "/out") {
     std::vector<std::string> all;
-    for (const std::string& path : files.files()) {
-        if (!path.starts_with("/out/")) continue;
-        if (path.starts_with("/out/.")) {
-            all.push_back("left over: " + path);
+    if (!files.is_directory(out)) return all;
+    for (const std::string& name : files.list(out)) {
+        if (name.starts_with('.')) {
+            all.push_back("left over: " + name);
             continue;
         }
-        const std::string text = files.get(path);
+        const auto f = files.open(out + "/" + name, open_mode::read);
+        std::string text(static_cast<std::size_t>(f->size()), '\0');
+        text.resize(f->read(0, text.data(), text.size()));
         for (std::size_t from = 0; from < text.size();) {
             const std::size_t end = std::min(text.find('\n', from), text.size());
             all.push_back(text.substr(from, end - from));

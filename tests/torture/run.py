@@ -18,6 +18,7 @@ TESTS = ROOT / "build" / "release" / "tests"
 # Per id: program, its arguments, what it is told by the environment.
 PROGRAMS = {
     "R1": [("torture_kills", ["10000"], {})],
+    "R2": [("torture_steps", ["50"], {})],
     "R3": [("torture_checkpoint_power", ["100000"], {}), ("torture_log_power", ["100000"], {})],
     "R4": [("torture_log_tail", ["200000"], {})],
     "R5": [("torture_checkpoint_memory", [], {})],

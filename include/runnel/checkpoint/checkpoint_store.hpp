@@ -8,6 +8,7 @@
 
 #include "runnel/checkpoint/checkpoint.hpp"
 #include "runnel/checkpoint/checkpoint_info.hpp"
+#include "runnel/core/checkpoint_step.hpp"
 #include "runnel/core/file_system.hpp"
 
 namespace runnel {
@@ -46,8 +47,9 @@ class checkpoint_store {
 public:
     /// Makes the folder (mode 0700, files 0600) and takes its lock. Removes what a write that was cut off has left.
     ///
+    /// `on_step` is told of the steps of writing, and what it throws is a failure as if the file system had thrown it.
     /// Errors: `checkpoint_error` if another store has the folder; `io_error`.
-    checkpoint_store(file_system& files, std::string folder);
+    checkpoint_store(file_system& files, std::string folder, checkpoint_observer on_step = {});
     ~checkpoint_store();
 
     const std::string& folder() const noexcept { return folder_; }
@@ -72,6 +74,7 @@ public:
 private:
     file_system& files_;
     std::string folder_;
+    checkpoint_observer on_step_;
     std::unique_ptr<file> lock_;
     /// Of the checkpoint that was written last: where each piece of its state is.
     std::unique_ptr<detail::manifest> last_;

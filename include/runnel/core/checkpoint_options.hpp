@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "runnel/core/checkpoint_step.hpp"
 #include "runnel/core/file_system.hpp"
 #include "runnel/core/timestamp.hpp"
 
@@ -32,6 +33,9 @@ struct checkpoint_options {
     runnel::executor* executor = nullptr;
     /// Must outlive the job.
     file_system* files = &default_file_system();
+    /// Is told of every step by the thread that takes it, several at once. What it throws fails that step. Made for tests,
+    /// which have a step fail, or the process die there.
+    checkpoint_observer on_step = {};
 };
 
 /// What a job with checkpoints does when it fails: it goes on from the newest checkpoint, in the same process.

@@ -10,9 +10,14 @@
 
 namespace runnel {
 
-/// Learns that a barrier has passed all operators of a subtask, before anything behind it does.
+/// Learns of the ways of barriers through a subtask.
 class barrier_listener {
 public:
+    /// One has come in, at one of the inputs.
+    virtual void barrier_arrived(checkpoint_id id) = 0;
+    /// It has come in at all of them, and is going to go through the operators; said again when that is tried again.
+    virtual void barrier_aligned(checkpoint_id id) = 0;
+    /// It has passed all operators, and nothing behind it has.
     virtual void barrier_passed(checkpoint_id id) = 0;
 
 protected:

@@ -9,6 +9,7 @@
 
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/core/batch.hpp"
+#include "runnel/core/checkpoint_step.hpp"
 #include "runnel/core/clock.hpp"
 #include "runnel/core/failure.hpp"
 #include "runnel/core/metrics.hpp"
@@ -37,6 +38,8 @@ struct operator_context {
     recovery* failures = nullptr;
     /// Names this operator of this job, the same in every run, apart from others; empty: the job makes no checkpoints.
     std::string owner = {};
+    /// Is told of what the operator itself does for a checkpoint; null: nobody is.
+    const checkpoint_observer* on_step = nullptr;
 
     bool keeps_failed() const noexcept { return failures != nullptr && !failures->gives_up(); }
 };

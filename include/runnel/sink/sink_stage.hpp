@@ -32,6 +32,7 @@ private:
     progress on_barrier(checkpoint_id id) override;
     progress flush() override;
     progress finish();
+    void prepare(checkpoint_id id);
 
     std::shared_ptr<sink_base> to_;
     std::function<void()> wake_;
