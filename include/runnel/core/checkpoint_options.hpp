@@ -33,8 +33,8 @@ struct checkpoint_options {
     runnel::executor* executor = nullptr;
     /// Must outlive the job.
     file_system* files = &default_file_system();
-    /// Is told of every step by the thread that takes it, several at once. What it throws fails that step. Made for tests,
-    /// which have a step fail, or the process die there.
+    /// Is told of every step by the thread that takes it, so by several at once. What it throws fails that step. Made
+    /// for tests, which have a step fail, or the process die there.
     checkpoint_observer on_step = {};
 };
 
