@@ -28,6 +28,16 @@ void write_deferred(subtask_state& state) {
     }
 }
 
+/// A `checkpoint_error` with the text that `f()` gives; or why there can be none.
+template <class F>
+std::exception_ptr error_of(F f) noexcept {
+    try {
+        return std::make_exception_ptr(checkpoint_error(f()));
+    } catch (...) {
+        return std::current_exception();
+    }
+}
+
 bool is_empty(const operator_snapshot& s) { return s.keyed.empty() && s.local.empty(); }
 
 }  // namespace
@@ -164,7 +174,7 @@ bool checkpoint_coordinator::step() {
         return end();
     }
     if (job_.is_stopping()) {
-        give_up("the job has failed, or was cancelled");
+        drop("the job has failed, or was cancelled");
         return false;
     }
     const timestamp now = clock_.now();
@@ -345,9 +355,14 @@ void checkpoint_coordinator::commit(checkpoint_id id, const prepared_results& pr
 /// Gives the pending checkpoint up, if there is one. With the lock.
 void checkpoint_coordinator::give_up(const std::string& why) {
     if (!pending_) return;
-    if (const auto on_request = std::move(pending_->on_request))
-        answer(on_request, 0, std::make_exception_ptr(checkpoint_error(why)));
     for (auto& [subtask, state] : pending_->states) carry(state);
+    drop(why.c_str());
+}
+
+/// The same for a job that does not go on, so that nothing is part of a later checkpoint. With the lock.
+void checkpoint_coordinator::drop(const char* why) noexcept {
+    if (!pending_) return;
+    if (pending_->on_request) answer(pending_->on_request, 0, error_of([&] { return why; }));
     pending_.reset();
 }
 
@@ -380,16 +395,21 @@ bool checkpoint_coordinator::end() {
     if (!job_.is_stopping() && pending_ && (stopped || pending_->on_request)) complete();
     if (!job_.is_stopping() && !stopped && store_) make_last();
     std::unique_lock lock(mutex_);
-    give_up("the job has ended before the checkpoint was complete");
+    drop("the job has ended before the checkpoint was complete");
     if (job_.has_failed()) {
         const timestamp now = clock_.now();
-        if (job_.is_cancelled() || (restart_at_ == timestamp::max() && !restarts(now))) {
+        bool goes_on = !job_.is_cancelled() && (restart_at_ != timestamp::max() || restarts(now));
+        if (goes_on && now < restart_at_) {
+            try {
+                call_at(restart_at_);
+                return false;
+            } catch (...) {
+                goes_on = false;  // Nobody would call.
+            }
+        }
+        if (!goes_on) {
             refuse_all("the job has failed");
             return over_ = true;
-        }
-        if (now < restart_at_) {
-            call_at(restart_at_);
-            return false;
         }
         restart_at_ = timestamp::max();
         ++status_.restarts;
@@ -408,7 +428,7 @@ bool checkpoint_coordinator::end() {
 }
 
 /// Whether the job shall be started again; `restart_at_` is when.
-bool checkpoint_coordinator::restarts(timestamp now) {
+bool checkpoint_coordinator::restarts(timestamp now) noexcept {
     const restart_strategy& s = options_.restart;
     using kind = restart_strategy::kind;
     switch (s.what) {
@@ -426,7 +446,11 @@ bool checkpoint_coordinator::restarts(timestamp now) {
             return true;
         }
         case kind::failure_rate:
-            failed_at_.push_back(now);
+            try {
+                failed_at_.push_back(now);
+            } catch (...) {
+                return false;  // It could not be counted.
+            }
             while (now - failed_at_.front() > s.window) failed_at_.pop_front();
             if (failed_at_.size() > s.restarts) return false;
             restart_at_ = now + s.delay;
@@ -442,8 +466,10 @@ void checkpoint_coordinator::make_last() {
     {
         std::lock_guard lock(mutex_);
         // One that is under way becomes part of this one.
-        if (auto on_request = pending_ ? std::move(pending_->on_request) : nullptr)
-            requests_.push_front(std::move(on_request));
+        if (pending_ && pending_->on_request) {
+            requests_.push_front(pending_->on_request);
+            pending_->on_request.reset();
+        }
         give_up("");
         c = assemble(++last_, false, prepared);
         if (job_.is_draining()) c.extra[drained_name] = "";
@@ -454,10 +480,11 @@ void checkpoint_coordinator::make_last() {
     tell(checkpoint_step::acknowledge, c.id);
     std::lock_guard lock(mutex_);
     count(c.id, clock_.now() - c.taken);
-    for (const auto& r : std::exchange(requests_, {})) {
-        if (r->savepoint.empty()) answer(r, c.id, nullptr);
-        else requests_.push_back(r);
-    }
+    std::erase_if(requests_, [&](const std::shared_ptr<request>& r) {
+        if (!r->savepoint.empty()) return false;
+        answer(r, c.id, nullptr);
+        return true;
+    });
 }
 
 void checkpoint_coordinator::count(checkpoint_id id, duration took) {
@@ -471,17 +498,19 @@ checkpoint_status checkpoint_coordinator::status() {
     return status_;
 }
 
-void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoint_id id, std::exception_ptr failure) {
+void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoint_id id,
+                                    std::exception_ptr failure) noexcept {
     r->id = id;
     r->failure = std::move(failure);
     r->done = true;
     answered_.notify_all();
 }
 
-void checkpoint_coordinator::refuse_all(const char* why) {
+void checkpoint_coordinator::refuse_all(const char* why) noexcept {
     for (const auto& r : requests_)
-        answer(r, 0, std::make_exception_ptr(checkpoint_error(
-                         fmt::format("there is no {}: {}.", r->savepoint.empty() ? "checkpoint" : "savepoint", why))));
+        answer(r, 0, error_of([&] {
+                   return fmt::format("there is no {}: {}.", r->savepoint.empty() ? "checkpoint" : "savepoint", why);
+               }));
     requests_.clear();
 }
 

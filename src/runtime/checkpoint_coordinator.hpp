@@ -119,11 +119,12 @@ private:
     void count(checkpoint_id id, duration took);
     void plan_next(timestamp t);
     void give_up(const std::string& why);
+    void drop(const char* why) noexcept;
     void failed(const std::string& why);
     void carry(subtask_state& state);
-    void answer(const std::shared_ptr<request>& r, checkpoint_id id, std::exception_ptr failure);
-    void refuse_all(const char* why);
-    bool restarts(timestamp now);
+    void answer(const std::shared_ptr<request>& r, checkpoint_id id, std::exception_ptr failure) noexcept;
+    void refuse_all(const char* why) noexcept;
+    bool restarts(timestamp now) noexcept;
     std::string owner(plan::node_id id) const;
     bool any_source_left() const;
     bool saved_by_all() const;

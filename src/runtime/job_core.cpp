@@ -54,8 +54,7 @@ job_core::~job_core() {
     }
     coordinator_.reset();
     own_executor_.reset();  // Joins: no thread is inside a subtask any more.
-    tasks_.clear();
-    links_.clear();
+    clear();
 }
 
 /// Fits the channels into the memory budget: fewer slots first, then smaller batches.
@@ -89,10 +88,10 @@ void job_core::start() {
         coordinator_->recover_sinks();
     }
     started_ = clock_->now();
-    was_started_ = true;
     run_all();
 }
 
+/// Throws before anything runs.
 void job_core::run_all() {
     std::lock_guard structure(structure_);
     build();
@@ -107,17 +106,19 @@ void job_core::run_all() {
         std::lock_guard lock(mutex_);
         live_ = count;
     }
-    // Everything is opened before anything runs: by one thread, so sources and sinks need no locks for it.
+    // Everything is opened before anything runs: by one thread, so sources and sinks need no locks for it. And nothing
+    // more when something could not be.
     for (task& t : tasks_) {
         for (auto& s : t.subtasks) {
             try {
-                if (s->source) s->source->begin();
+                if (s->source && !is_stopping()) s->source->begin();
             } catch (...) {
                 fail(std::current_exception(), s->name, s->index);
             }
         }
     }
     if (coordinator_) coordinator_->begin(count, std::move(sources));
+    was_started_ = true;
     for (task& t : tasks_)
         for (auto& s : t.subtasks) s->start();
 }
@@ -125,9 +126,7 @@ void job_core::run_all() {
 void job_core::restart() noexcept {
     try {
         std::lock_guard structure(structure_);
-        tasks_.clear();
-        links_.clear();
-        metrics_.clear();
+        clear();
         {
             std::lock_guard lock(mutex_);
             if (state_ != job_state::failed) throw error("the job was cancelled");
@@ -139,9 +138,19 @@ void job_core::restart() noexcept {
         coordinator_->recover_sinks();
         run_all();
     } catch (...) {
+        {
+            std::lock_guard structure(structure_);
+            clear();
+        }
         fail(std::current_exception(), "restart", 0);
         coordinator_->all_ended();
     }
+}
+
+void job_core::clear() noexcept {
+    tasks_.clear();
+    links_.clear();
+    metrics_.clear();
 }
 
 void job_core::build() {
@@ -189,7 +198,10 @@ void job_core::build() {
             }
     }
     for (std::size_t t = 0; t < tasks_.size(); ++t)
-        for (std::size_t i = 0; i < tasks_[t].subtasks.size(); ++i) build_subtask(t, i);
+        for (std::size_t i = 0; i < tasks_[t].subtasks.size(); ++i) {
+            build_subtask(t, i);
+            tasks_[t].subtasks[i]->built();
+        }
 }
 
 void job_core::build_subtask(std::size_t task_index, std::size_t index) {
@@ -432,7 +444,8 @@ job_status job_core::status() const {
     const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
     if (coordinator_) status.checkpoints = coordinator_->status();
     std::lock_guard structure(structure_);
-    for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
+    // None after a restart that has failed.
+    for (plan::node_id id = 0; id < metrics_.size(); ++id) {
         const plan::node& n = graph_.nodes[id];
         const task& t = tasks_[task_of_node_[id]];
         operator_status o;

@@ -59,6 +59,7 @@ private:
 
     void size_channels();
     void run_all();
+    void clear() noexcept;
     void build();
     void build_subtask(std::size_t task_index, std::size_t index);
     void wire_outputs(subtask& s, plan::node_id id, std::size_t index, std::vector<stage*>& stage_of_node);

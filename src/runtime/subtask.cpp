@@ -41,9 +41,12 @@ subtask::subtask(job_core& job, executor& on, runnel::clock& clock, std::string 
     state_.begin_run();
 }
 
-void subtask::start() {
+void subtask::built() {
     for (const auto& s : stages)
         if (s->ticks()) ticking_.push_back(s.get());
+}
+
+void subtask::start() noexcept {
     state_.requeue();
     executor_.submit(*this);
 }

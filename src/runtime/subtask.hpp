@@ -38,8 +38,10 @@ public:
             duration flush_interval);
     ~subtask();
 
+    /// All that it is made of is there, and opened.
+    void built();
     /// Begins to run; before this, a wake has no effect other than that there will be a run.
-    void start();
+    void start() noexcept;
     void wake() noexcept override;
     void run() noexcept override;
     void barrier_arrived(checkpoint_id id) override;

@@ -4,6 +4,9 @@ namespace runnel::testing {
 
 namespace {
 
+/// Ready work up to here needs no memory.
+constexpr std::size_t enough = 1024;
+
 /// The output function of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 std::uint64_t mix(std::uint64_t x) noexcept {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
@@ -14,7 +17,9 @@ std::uint64_t mix(std::uint64_t x) noexcept {
 }  // namespace
 
 sim_executor::sim_executor(std::uint64_t seed, sim_options options)
-    : options_(options), random_(seed), clock_(options.start) {}
+    : options_(options), random_(seed), clock_(options.start) {
+    ready_.reserve(enough);
+}
 
 void sim_executor::submit(runnable& work) {
     std::lock_guard lock(mutex_);

@@ -2,56 +2,27 @@
 // the call throws or gives the right result, and no checkpoint is lost.
 //
 // checkpoint_memory [COUNT [SEED]]: at least so many runs, each with another allocation that fails, once or from then on.
-#include <atomic>
 #include <cstdlib>
 #include <new>
 
 #include "runnel/checkpoint/savepoint.hpp"
 #include "tests/core/temporary_folder.hpp"
+#include "tests/torture/failing_memory.hpp"
 #include "tests/torture/made_up_job.hpp"
 
-namespace {
-
-/// Allocations until one fails; negative: none does.
-std::atomic<long> left{-1};
-std::atomic<bool> from_then_on{false};
-std::atomic<bool> has_failed{false};
-
-bool fails() {
-    long n = left.load();
-    if (n < 0) return false;
-    while (n > 0)
-        if (left.compare_exchange_weak(n, n - 1)) return false;
-    has_failed.store(true);
-    if (!from_then_on.load()) left.store(-1);
-    return true;
-}
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t n) {
-    if (!fails())
-        if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
-    throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+using torture::has_failed;
 
 namespace test {
 
 /// Allocations fail inside `f` only; true if it did not throw.
 template <class F>
 bool attempt(F f, long after, bool on) {
-    has_failed.store(false);
-    from_then_on.store(on);
-    left.store(after);
+    const torture::failing_allocations failing(after, on);
     try {
         f();
     } catch (const std::bad_alloc&) {
-        left.store(-1);
         return false;
     }
-    left.store(-1);
     return true;
 }
 

@@ -99,11 +99,16 @@ private:
         auto made = std::make_unique<block>();
         const std::size_t first = i * block_slots;
         const std::size_t n = std::min(block_slots, from_->slots() - first);
-        for (std::size_t s = 0; s != n; ++s) {
-            const std::uint8_t tag = from_->tag_at(first + s);
-            if (tag == 0) continue;
-            ::new (static_cast<void*>(&made->at(s))) entry(from_->entry_at(first + s));
-            made->tags[s] = tag;
+        try {
+            for (std::size_t s = 0; s != n; ++s) {
+                const std::uint8_t tag = from_->tag_at(first + s);
+                if (tag == 0) continue;
+                ::new (static_cast<void*>(&made->at(s))) entry(from_->entry_at(first + s));
+                made->tags[s] = tag;
+            }
+        } catch (...) {
+            destroy(made.get());
+            throw;
         }
         blocks_[i] = std::move(made);
     }

@@ -133,7 +133,8 @@ public:
         auto slices = std::make_shared<std::vector<std::unique_ptr<copied>>>();
         for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i) {
             slices_[i].keys.unwatch();
-            slices->emplace_back(new copied{slices_[i].span.first, frozen_table<K, accumulator>(slices_[i].keys)});
+            slices->emplace_back();
+            slices->back().reset(new copied{slices_[i].span.first, frozen_table<K, accumulator>(slices_[i].keys)});
         }
         to.gradually([slices] {
             constexpr std::size_t bytes_a_step = 256 * 1024;
