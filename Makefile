@@ -15,7 +15,7 @@ FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
 PREFIX ?= /usr/local
 
-.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo demo-crash test test-debug test-asan test-tsan fuzz bench torture ci clean
+.PHONY: all install deps deps-build deps-test deps-bench deps-fuzz demo demo-crash test test-debug test-asan test-tsan fuzz bench torture torture-mutants ci clean
 
 all: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF
@@ -78,6 +78,10 @@ torture: deps-test
 
 torture-%: deps-test
 	$(PYTHON) tests/torture/run.py --share $(SHARE) $*
+
+# Whether the tests notice: the code is broken in one place after the other.
+torture-mutants: deps-test
+	$(PYTHON) tests/torture/mutants.py
 
 ci: deps-fuzz
 	$(PYTHON) tests/run.py release asan tsan fuzz

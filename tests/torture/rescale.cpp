@@ -49,6 +49,12 @@ std::uint64_t run(std::size_t from, std::size_t to, std::uint64_t seed, std::uin
         }
         first.wait();
     }
+    // What was prepared is shown when the job has ended, not only when another goes on.
+    for (const std::string& line : shown(files))
+        if (line.starts_with("left over")) {
+            std::printf("%s\n", line.c_str());
+            return 1;
+        }
     if (!is_over) {
         testing::sim_executor sim(random.seed());
         job_options o = options(to, sim, "/second");

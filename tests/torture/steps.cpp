@@ -126,9 +126,15 @@ public:
         check_changes();
         current_ = at;
         if (static_cast<std::size_t>(at) >= checkpoint_steps) complain("there is a step that is not counted");
-        if (disk_ && id != 0 && (at == step::commit || at == step::acknowledge) && !is_savepoint_)
-            if (newest_checkpoint(*disk_->crash_image(disk_->operations(), survivors::none), "/checkpoints") < id)
+        if (disk_ && id != 0 && (at == step::commit || at == step::acknowledge) && !is_savepoint_) {
+            const auto image = disk_->crash_image(disk_->operations(), survivors::none);
+            if (newest_checkpoint(*image, "/checkpoints") < id)
                 complain(std::string(name_of(at)) + ", and the checkpoint is not durable");
+            if (at == step::acknowledge)
+                for (const std::string& path : disk_->files())
+                    if (path.starts_with("/out/") && !path.starts_with("/out/.") && !image->exists(path))
+                        complain("acknowledged, and \"" + path + "\" is not durable");
+        }
         if (files_.failures() != 0) happened_ = true;
         files_.restart({});
         if (happened_ || !life_.what || at != life_.what->at || skipped_++ < life_.skip) return;
