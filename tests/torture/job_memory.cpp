@@ -1,9 +1,10 @@
-// R5, for jobs: allocation N fails, for N = 1, 2, ... until a job is built, restored, run to its end with checkpoints and
-// savepoints, and destroyed with fewer; once, or from then on. A job that ends without an error has shown what the model
-// says; one that fails says so, and the next one has, from the checkpoint that was acknowledged last or a newer one.
-// Nothing is left behind of either.
+// R5, for jobs: allocation N fails, for N = 1, 2, ... until a job is built, restored, run to its end with checkpoints
+// and savepoints, and destroyed with fewer; once, or from then on. A job that ends without an error has shown what the
+// model says; one that fails says so, and the next one has, from the checkpoint that was acknowledged last or a newer
+// one. Nothing is left behind of either.
 //
-// job_memory [COUNT [SEED [N]]]: about so many allocations of one program, at even distances; 0: all of them. Or only N.
+// job_memory [COUNT [SEED [N]]]: about so many allocations of one program, at even distances; 0: all of them. Or only
+// the N-th.
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,13 +36,15 @@ bool current_on = false;
 unsigned long long current_seed = 0;
 
 extern "C" void takes_too_long(int) {
-    std::printf("seed %llu, allocation %ld%s: does not end\n", current_seed, current, current_on ? " from then on" : "");
+    std::printf("seed %llu, allocation %ld%s: does not end\n", current_seed, current,
+                current_on ? " from then on" : "");
     std::fflush(stdout);
     _exit(1);
 }
 
 /// Runs the job for so many steps; true if it has come to its end. Throws what it throws.
-bool live(const parameters& p, const std::string& root, std::uint64_t seed, std::size_t steps, checkpoint_id& acknowledged) {
+bool live(const parameters& p, const std::string& root, std::uint64_t seed, std::size_t steps,
+          checkpoint_id& acknowledged) {
     tests::random_numbers random(seed);
     testing::sim_executor sim(random.seed());
     bool is_savepoint = false;
@@ -154,16 +157,16 @@ int main(int argc, char** argv) {
     std::uint64_t differences = 0;
     tally t;
     // What is made once and stays is made now; and how many allocations there are is found out.
-    long most = 1L << 40;
-    (void)run(p, expected, first, most, false, differences, t);
-    most -= failing_allocations::left_at_end;
-    if (argc > 3)
-        for (const bool on : {false, true}) (void)run(p, expected, first, std::atol(argv[3]), on, differences, t);
-    const long distance = argc > 3 ? 2 * most : goal == 0 ? 1 : std::max<long>(1, 2 * most / static_cast<long>(goal));
-    for (const bool on : {false, true})
-        for (long n = argc > 3 ? most : distance == 1 ? 0 : static_cast<long>(random.below(static_cast<std::size_t>(distance)));
-             run(p, expected, first, n, on, differences, t); n += distance)
-            continue;
+    const long enough = 1L << 40;
+    (void)run(p, expected, first, enough, false, differences, t);
+    const long most = enough - failing_allocations::left_at_end;
+    long distance = 1;
+    if (goal != 0) distance = std::max<long>(1, 2 * most / static_cast<long>(goal));
+    const auto begin = static_cast<long>(random.below(static_cast<std::size_t>(distance)));
+    for (const bool on : {false, true}) {
+        if (argc > 3) (void)run(p, expected, first, std::atol(argv[3]), on, differences, t);
+        else for (long n = begin; run(p, expected, first, n, on, differences, t); n += distance) continue;
+    }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     std::printf("%ld allocations, one in %ld failing: %llu ended the job, %llu were overcome\n", most, distance,
                 static_cast<unsigned long long>(t.refused), static_cast<unsigned long long>(t.overcome));

@@ -4,6 +4,7 @@
 Works on a copy of the tree under build/mutants. mutants.py [NUMBER...]: only those. Ends with one line
 "torture R20 CAUGHT of ALL differences SURVIVED seed 0 seconds T"; the exit code is 0 only if none survived.
 """
+import functools
 import os
 import pathlib
 import shutil
@@ -266,10 +267,11 @@ def run(command, **more):
     return subprocess.run(command, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
 
 
-def build(programs):
-    targets = sorted({f"runnel_{name}" for name, _ in programs})
+def build(program):
+    """What the compiler says if that fails, else None."""
     jobs = os.environ.get("JOBS") or str(os.cpu_count() or 1)
-    return run(["cmake", "--build", "--preset", "release", "-j", jobs, "--target", *targets])
+    made = run(["cmake", "--build", "--preset", "release", "-j", jobs, "--target", f"runnel_{program[0]}"])
+    return made.stdout[-2000:] if made.returncode != 0 else None
 
 
 def notices(program):
@@ -285,6 +287,34 @@ def notices(program):
     if done.returncode == 0 and name.startswith("test_") and "test cases: 0 |" in " ".join(done.stdout.split()):
         sys.exit(f"{name} {argument} has no such case")
     return name if done.returncode != 0 else None
+
+
+@functools.cache
+def check_as_it_is(program):
+    """A program that fails without a mutant would notice everything."""
+    if text := build(program):
+        sys.exit(f"{program[0]} does not compile as it is\n{text}")
+    if by := notices(program):
+        sys.exit(f"fails as it is: {by} {program[1]}")
+
+
+def try_out(path, what, old, new, programs):
+    """By which program the mutant is caught, or what is wrong."""
+    file = COPY / path
+    text = file.read_text()
+    if text.count(old) != 1:
+        return f"its place in {path} is not there once, but {text.count(old)} times"
+    for program in programs:
+        check_as_it_is(program)
+        try:
+            file.write_text(text.replace(old, new))
+            if errors := build(program):
+                return "does not compile\n" + errors
+            if by := notices(program):
+                return f"caught by {by}"
+        finally:
+            file.write_text(text)
+    return "SURVIVED"
 
 
 def copy_tree():
@@ -313,40 +343,12 @@ def main():
     os.environ["CCACHE_NOHASHDIR"] = "1"
     run(["cmake", "--preset", "release", "-Wno-dev", "-DRUNNEL_TESTS=ON", "-DRUNNEL_BENCH=OFF", "-DRUNNEL_EXAMPLES=OFF"])
 
-    # What fails without a mutant would notice everything.
-    programs = sorted({p for number in chosen for p in mutants[number - 1][4]})
-    made = build(programs)
-    if made.returncode != 0:
-        sys.exit("does not compile as it is\n" + made.stdout[-2000:])
-    for program in programs:
-        if by := notices(program):
-            sys.exit(f"fails as it is: {by} {program[1]}")
-
     caught = survived = 0
     for number in chosen:
-        path, what, old, new, programs = mutants[number - 1]
-        file = COPY / path
-        text = file.read_text()
-        why = None
-        if text.count(old) != 1:
-            why = f"its place in {path} is not there once, but {text.count(old)} times"
-        else:
-            file.write_text(text.replace(old, new))
-            try:
-                by = None
-                for program in programs:
-                    made = build([program])
-                    if made.returncode != 0:
-                        why = "does not compile\n" + made.stdout[-2000:]
-                        break
-                    if by := notices(program):
-                        break
-            finally:
-                file.write_text(text)
-            why = why or (None if by else "SURVIVED")
-        print(f"{number}. {what}: {why or 'caught by ' + by}", flush=True)
-        caught += why is None
-        survived += why is not None
+        why = try_out(*mutants[number - 1])
+        print(f"{number}. {mutants[number - 1][1]}: {why}", flush=True)
+        caught += why.startswith("caught")
+        survived += not why.startswith("caught")
     print(f"torture R20 {caught} of {caught + survived} differences {survived} seed 0 "
           f"seconds {time.monotonic() - started:.1f}")
     return 1 if survived else 0

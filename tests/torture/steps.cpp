@@ -1,6 +1,6 @@
-// R2: at each step of a checkpoint the process dies, or power fails, or the step throws, or what it asks of the file system
-// fails or is done in part, or it takes long, while all else goes on or until its time is over. What is shown in the end is
-// what the model says; and what is committed or acknowledged is durable before.
+// R2: at each step of a checkpoint the process dies, or power fails, or the step throws, or what it asks of the file
+// system fails or is done in part, or it takes long, while all else goes on or until its time is over. What is shown in
+// the end is what the model says; and what is committed or acknowledged is durable before.
 //
 // The steps are those that the library names; one that has no case here, or is never come to, is a difference. So is
 // whatever is changed in the folder of checkpoints by none of them.
@@ -74,8 +74,10 @@ struct trial {
 };
 
 std::string text_of(const trial& t) {
-    const char* const names[] = {"kill", "power failure", "exception", "slow", "timeout", "EIO", "ENOSPC", "short write"};
-    return std::string(name_of(t.at)) + ": " + names[static_cast<int>(t.what)] + (t.call.empty() ? "" : " of " + t.call);
+    const char* const names[] = {"kill", "power failure", "exception", "slow",
+                                 "timeout", "EIO", "ENOSPC", "short write"};
+    return std::string(name_of(t.at)) + ": " + names[static_cast<int>(t.what)] +
+           (t.call.empty() ? "" : " of " + t.call);
 }
 
 std::vector<trial> all_trials(std::uint64_t& differences) {
@@ -178,8 +180,11 @@ private:
         for (; disk_ && *looked_at_ < disk_->operations(); ++*looked_at_) {
             const std::string what = disk_->operation(*looked_at_);
             if (what.find("\"/checkpoints") == what.npos || !current_ || happened()) continue;
-            const auto at = std::find_if(cases.begin(), cases.end(), [&](const step_case& c) { return c.of == *current_; });
-            const auto is_it = [&](const std::string& call) { return what.starts_with(call.substr(0, call.find(" to"))); };
+            const auto at =
+                std::find_if(cases.begin(), cases.end(), [&](const step_case& c) { return c.of == *current_; });
+            const auto is_it = [&](const std::string& call) {
+                return what.starts_with(call.substr(0, call.find(" to")));
+            };
             if (at == cases.end() || std::none_of(at->calls.begin(), at->calls.end(), is_it))
                 complain("behind " + std::string(name_of(*current_)) + ", and no step of its own: " + what);
         }
@@ -243,7 +248,8 @@ outcome live(const parameters& p, const life& l, const std::string& root, file_s
                     told.is_savepoint(false);
                 }
             }
-            if (!sim.step() && !running.is_done()) throw std::logic_error("nothing is left to do, and the job is not over");
+            if (!sim.step() && !running.is_done())
+                throw std::logic_error("nothing is left to do, and the job is not over");
         }
         if (told.died_at()) {
             o.how = ending::dead;
@@ -313,9 +319,11 @@ std::string run(const trial& t, std::uint64_t seed, std::size_t skip, bool& happ
         const std::string root = place / "job";
         file_system& files = default_file_system();
         live_apart(p, before, root);
-        if (const outcome o = live_apart(p, now, root); o.differences != 0) return o.why;
-        else happened = o.happened;
-        if (const outcome o = live(p, after, root, files, nullptr); o.how != ending::well) return "cannot go on: " + o.why;
+        const outcome o = live_apart(p, now, root);
+        if (o.differences != 0) return o.why;
+        happened = o.happened;
+        const outcome last = live(p, after, root, files, nullptr);
+        if (last.how != ending::well) return "cannot go on: " + last.why;
         return difference(expected, shown(files, root + "/out"), "at the end") == 0 ? "" : "the results are not right";
     }
     auto disk = std::make_unique<testing::memory_file_system>();
@@ -366,8 +374,8 @@ int main(int argc, char** argv) {
         }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     std::printf("%zu steps, %zu faults of steps\n", checkpoint_steps, trials.size());
-    std::printf("torture R2 %llu of %llu differences %llu seed %llu seconds %.1f\n", static_cast<unsigned long long>(done),
-                static_cast<unsigned long long>(trials.size() * rounds), static_cast<unsigned long long>(differences),
-                static_cast<unsigned long long>(first), took.count());
+    std::printf("torture R2 %llu of %llu differences %llu seed %llu seconds %.1f\n",
+                static_cast<unsigned long long>(done), static_cast<unsigned long long>(trials.size() * rounds),
+                static_cast<unsigned long long>(differences), static_cast<unsigned long long>(first), took.count());
     return differences == 0 && done == trials.size() * rounds ? 0 : 1;
 }
