@@ -3,7 +3,6 @@
 //
 // surprises [CASES [SEED]]: at least so many cases: files and folders whose rights are looked at, links in the place of
 // one, and jobs that are watched.
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -12,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <clocale>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -23,7 +23,6 @@
 #include <string>
 #include <vector>
 
-#include "runnel/checkpoint/checkpoint_store.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/log/log_folder.hpp"
 #include "runnel/log/log_sink.hpp"
