@@ -30,6 +30,7 @@ bool gate::take_next() {
         from_ = i;
         switch (current_.what) {
             case envelope::kind::data:
+                if (origin_) *origin_ = current_.origin;
                 if (current_.records != nullptr && merger_.is_idle(i)) {
                     merger_.wake(i);
                     active_pending_ = idle_sent_;

@@ -6,7 +6,7 @@
 namespace runnel {
 
 sender_base::sender_base(const std::vector<channel*>& to, std::size_t batch_size) : batch_size_(batch_size) {
-    for (channel* c : to) targets_.push_back({c, nullptr, timestamp::min()});
+    for (channel* c : to) targets_.push_back({c, nullptr, timestamp::min(), timestamp::min()});
 }
 
 progress sender_base::on_watermark(timestamp w) {
@@ -46,6 +46,7 @@ progress sender_base::push(target& t) {
     envelope e;
     e.records = any ? t.filling.get() : nullptr;
     e.watermark = watermark_ > t.sent ? watermark_ : timestamp::min();
+    e.origin = any ? t.since : t.to->origin();
     if (!t.to->push(e)) return progress::blocked;
     if (any) (void)t.filling.release();
     t.sent = watermark_;
@@ -53,6 +54,7 @@ progress sender_base::push(target& t) {
 }
 
 void sender_base::begin_filling(target& t, const batch_base& like) {
+    t.since = t.to->origin();
     t.filling.reset(t.to->recycled());
     if (!t.filling) t.filling = like.make_another(batch_size_);
 }

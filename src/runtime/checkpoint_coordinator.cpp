@@ -40,6 +40,15 @@ std::exception_ptr error_of(F f) noexcept {
 
 bool is_empty(const operator_snapshot& s) { return s.keyed.empty() && s.local.empty(); }
 
+std::uint64_t bytes_of(const operator_snapshot& s) {
+    std::uint64_t bytes = 0;
+    for (const auto& [name, groups] : s.keyed)
+        for (const auto& [group, state] : groups) bytes += state.size();
+    for (const auto& [name, entries] : s.local)
+        for (const std::string& state : entries) bytes += state.size();
+    return bytes;
+}
+
 }  // namespace
 
 checkpoint_coordinator::checkpoint_coordinator(job_core& job, const plan::graph& graph, const job_options& options,
@@ -329,7 +338,7 @@ void checkpoint_coordinator::complete() {
     std::lock_guard lock(mutex_);
     pending_.reset();
     failures_ = 0;
-    count(c.id, clock_.now() - begun);
+    count(c, clock_.now() - begun);
     plan_next(std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause));
     if (on_request) answer(on_request, c.id, nullptr);
 }
@@ -479,7 +488,7 @@ void checkpoint_coordinator::make_last() {
     prune(c.id);
     tell(checkpoint_step::acknowledge, c.id);
     std::lock_guard lock(mutex_);
-    count(c.id, clock_.now() - c.taken);
+    count(c, clock_.now() - c.taken);
     std::erase_if(requests_, [&](const std::shared_ptr<request>& r) {
         if (!r->savepoint.empty()) return false;
         answer(r, c.id, nullptr);
@@ -487,10 +496,20 @@ void checkpoint_coordinator::make_last() {
     });
 }
 
-void checkpoint_coordinator::count(checkpoint_id id, duration took) {
+void checkpoint_coordinator::count(const checkpoint& c, duration took) noexcept {
     ++status_.completed;
-    status_.newest = id;
+    status_.newest = c.id;
     status_.took = took;
+    status_.completed_at = clock_.now();
+    status_.durations.record(took);
+    status_.bytes = 0;
+    for (const saved_operator& o : c.operators) status_.bytes += bytes_of(o.state);
+    try {
+        status_.bytes_by_operator.clear();
+        for (const saved_operator& o : c.operators) status_.bytes_by_operator[o.name] = bytes_of(o.state);
+    } catch (...) {
+        // The checkpoint is there; without memory it is told of less.
+    }
 }
 
 checkpoint_status checkpoint_coordinator::status() {

@@ -116,7 +116,7 @@ private:
     checkpoint assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared);
     void commit(checkpoint_id id, const prepared_results& prepared);
     void prune(checkpoint_id newest);
-    void count(checkpoint_id id, duration took);
+    void count(const checkpoint& c, duration took) noexcept;
     void plan_next(timestamp t);
     void give_up(const std::string& why);
     void drop(const char* why) noexcept;

@@ -24,5 +24,6 @@ void job::savepoint(const std::string& folder) { core_->needed_coordinator().mak
 void job::stop_with_savepoint(const std::string& folder) { core_->needed_coordinator().make_savepoint(folder, true); }
 bool job::is_done() const { return core_->is_done(); }
 job_status job::status() const { return core_->status(); }
+job_view job::view() const { return job_view(core_->watched()); }
 
 }  // namespace runnel

@@ -21,6 +21,36 @@ constexpr std::size_t smallest_batch = 16;
 constexpr std::size_t bad_records_kept = 16;
 constexpr std::size_t raw_bytes_kept = 200;
 
+std::string text_of(const std::exception_ptr& e) {
+    try {
+        std::rethrow_exception(e);
+    } catch (const std::exception& known) {
+        return known.what();
+    } catch (...) {
+        return "an exception that is not a std::exception";
+    }
+}
+
+/// What one subtask has done in an operator that is `first` in its chain, or is not.
+subtask_status status_of(const subtask& s, const operator_metrics& m, bool first) {
+    subtask_status status;
+    status.records_in = m.records_in.get();
+    status.records_out = m.records_out.get();
+    status.late_dropped = m.late_dropped.get();
+    status.skipped = m.skipped.get();
+    status.watermark = timestamp(m.watermark.get());
+    status.busy = duration(s.metrics.busy.get());
+    status.blocked = duration(s.metrics.blocked.get());
+    status.idle = duration(s.metrics.idle.get());
+    if (first) status.queue_fill = s.metrics.queue_fill.get();
+    const std::int64_t held = s.metrics.held_by.get();
+    if (held >= 0 && static_cast<std::size_t>(held) < s.inputs.size()) {
+        status.held_by = s.inputs[static_cast<std::size_t>(held)];
+        status.held_since = timestamp(s.metrics.held_since.get());
+    }
+    return status;
+}
+
 }  // namespace
 
 job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::move(graph)), options_(options) {
@@ -41,6 +71,7 @@ job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::
     size_channels();
     if (options_.clock == nullptr) own_clock_ = std::make_unique<real_clock>();
     clock_ = options_.clock ? options_.clock : own_clock_.get();
+    watched_ = std::make_shared<watched_job>(*this);
 }
 
 job_core::~job_core() {
@@ -52,6 +83,7 @@ job_core::~job_core() {
             // Whoever cares has asked wait() before; a destructor can only see to it that nothing runs on.
         }
     }
+    if (was_started_) watched_->leave();
     coordinator_.reset();
     own_executor_.reset();  // Joins: no thread is inside a subtask any more.
     clear();
@@ -166,8 +198,10 @@ void job_core::build() {
             tasks_.emplace_back();
         }
         tasks_[task_of_node_[id]].nodes.push_back(id);
-        for (std::size_t i = 0; i < graph_.parallelism_of(id, p); ++i)
+        for (std::size_t i = 0; i < graph_.parallelism_of(id, p); ++i) {
             metrics_[id].push_back(std::make_unique<operator_metrics>());
+            if (graph_.nodes[id].is_sink) metrics_[id].back()->latency = std::make_unique<duration_histogram>();
+        }
     }
 
     std::size_t subtasks = 0;
@@ -193,7 +227,8 @@ void job_core::build() {
             for (std::size_t k = 0; k < to; ++k) {
                 if (!graph_.connects(e, i, k, p)) continue;
                 auto through = std::make_unique<channel>(options_.channel_capacity);
-                through->connect(*tasks_[task_of_node_[e.from]].subtasks[i], *tasks_[task_of_node_[e.to]].subtasks[k]);
+                subtask& producer = *tasks_[task_of_node_[e.from]].subtasks[i];
+                through->connect(producer, *tasks_[task_of_node_[e.to]].subtasks[k], &producer.origin);
                 links_.push_back({&e, i, k, std::move(through)});
             }
     }
@@ -234,12 +269,14 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
             s.inputs.push_back(fmt::format("{}[{}]", graph_.nodes[l.of->from].name, l.from));
         }
         s.gate->connect(stage_of_node[head]->input(0));
+        s.gate->note_origin(s.origin);
         if (coordinator_) s.gate->listen(&s);
     }
     try {
         for (plan::node_id id : t.nodes) {
             const plan::node& n = graph_.nodes[id];
             operator_metrics& m = *metrics_[id][index];
+            if (m.latency) s.sinks.push_back({&m});
             if (stage_of_node[id] != nullptr) {
                 stage_of_node[id]->open({n.name, index, parallelism, options_.key_groups,
                                          range_of(index, parallelism, options_.key_groups), clock_, &m,
@@ -382,6 +419,7 @@ void job_core::fail(std::exception_ptr cause, const std::string& operator_name, 
         if (state_ == job_state::running) {
             state_ = job_state::failed;
             failure_ = cause;
+            last_failure_ = cause;
         }
     }
     stop_all();
@@ -438,9 +476,11 @@ job_status job_core::status() const {
         std::lock_guard lock(mutex_);
         status.state = state_;
         if (over_) now = ended_;
+        if (last_failure_) status.failure = text_of(last_failure_);
         status.bad_records.assign(bad_records_.begin(), bad_records_.end());
     }
     status.running_for = now - started_;
+    status.at = now;
     const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
     if (coordinator_) status.checkpoints = coordinator_->status();
     std::lock_guard structure(structure_);
@@ -451,29 +491,31 @@ job_status job_core::status() const {
         operator_status o;
         o.name = n.name;
         o.kind = n.kind;
+        o.detail = n.detail;
+        o.is_chained = t.nodes[0] != id;
+        for (const plan::edge* e : graph_.inputs_of(id)) o.inputs.push_back(e->from);
         o.parallelism = t.subtasks.size();
         o.watermark = timestamp::max();
-        for (const auto& m : metrics_[id]) {
-            o.records_in += m->records_in.get();
-            o.records_out += m->records_out.get();
-            o.late_dropped += m->late_dropped.get();
-            o.skipped += m->skipped.get();
-            o.watermark = std::min(o.watermark, timestamp(m->watermark.get()));
-        }
         // What holds the whole operator back holds back the lowest of its subtasks.
         timestamp lowest = timestamp::max();
         for (std::size_t i = 0; i < t.subtasks.size(); ++i) {
-            const subtask& s = *t.subtasks[i];
-            o.busy += static_cast<double>(s.metrics.busy.get());
-            o.blocked += static_cast<double>(s.metrics.blocked.get());
-            o.idle += static_cast<double>(s.metrics.idle.get());
-            if (t.nodes[0] == id) o.queue_fill = std::max(o.queue_fill, s.metrics.queue_fill.get());
-            const std::int64_t held = s.metrics.held_by.get();
-            const timestamp at(metrics_[id][i]->watermark.get());
-            if (held < 0 || static_cast<std::size_t>(held) >= s.inputs.size() || at >= lowest) continue;
-            lowest = at;
-            o.held_by = s.inputs[static_cast<std::size_t>(held)];
-            o.held_since = timestamp(s.metrics.held_since.get());
+            const subtask_status s = status_of(*t.subtasks[i], *metrics_[id][i], !o.is_chained);
+            if (metrics_[id][i]->latency) o.latency += metrics_[id][i]->latency->read();
+            o.records_in += s.records_in;
+            o.records_out += s.records_out;
+            o.late_dropped += s.late_dropped;
+            o.skipped += s.skipped;
+            o.watermark = std::min(o.watermark, s.watermark);
+            o.busy += static_cast<double>(s.busy.count());
+            o.blocked += static_cast<double>(s.blocked.count());
+            o.idle += static_cast<double>(s.idle.count());
+            o.queue_fill = std::max(o.queue_fill, s.queue_fill);
+            if (s.held_since != timestamp::min() && s.watermark < lowest) {
+                lowest = s.watermark;
+                o.held_by = s.held_by;
+                o.held_since = s.held_since;
+            }
+            o.subtasks.push_back(s);
         }
         const double all = lifetime * static_cast<double>(t.subtasks.size());
         o.busy /= all;

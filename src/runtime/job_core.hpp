@@ -16,6 +16,7 @@
 #include "runnel/runtime/status.hpp"
 #include "checkpoint_coordinator.hpp"
 #include "subtask.hpp"
+#include "watched_job.hpp"
 
 namespace runnel::detail {
 
@@ -31,6 +32,7 @@ public:
     void drain();
     bool is_done() const;
     job_status status() const;
+    std::shared_ptr<watched_job> watched() const { return watched_; }
 
     // For subtasks.
     // Pairs with nothing: a subtask may see it a run later; the wake that follows orders it in the end.
@@ -106,10 +108,12 @@ private:
     bool cancelled_ = false;
     job_state state_ = job_state::running;
     std::exception_ptr failure_;
+    std::exception_ptr last_failure_;  ///< Kept when the job goes on.
     std::deque<bad_record> bad_records_;
     timestamp started_;
     timestamp ended_;
     bool was_started_ = false;
+    std::shared_ptr<watched_job> watched_;
 };
 
 }  // namespace runnel::detail

@@ -63,6 +63,8 @@ void subtask::run() noexcept {
     state_.begin_run();
     const timestamp begin = clock_.now();
     account(begin, last_ == result::blocked ? metrics.blocked : last_ == result::more ? metrics.busy : metrics.idle);
+    // What has been refused left the source before.
+    if (reads && last_ != result::blocked) origin = begin;
     result r = result::finished;
     try {
         if (!job_.is_stopping()) {
@@ -88,6 +90,7 @@ void subtask::run() noexcept {
     const timestamp end = clock_.now();
     account(end, metrics.busy);
     note_watermark(end);
+    sample_latency(end);
     last_ = r;
     // From here on nothing of this object may be touched once another run can have begun.
     switch (r) {
@@ -258,6 +261,16 @@ void subtask::note_watermark(timestamp now) {
     const timestamp w = source ? source->watermark() : gate->watermark();
     if (w != last_watermark_ || metrics.held_since.get() == 0) metrics.held_since.set(now.ns());
     last_watermark_ = w;
+}
+
+/// The last record of the run has been written at its end, or shortly before.
+void subtask::sample_latency(timestamp now) {
+    for (sampled_sink& s : sinks) {
+        const std::uint64_t n = s.metrics->records_in.get();
+        if (n == s.seen) continue;
+        s.seen = n;
+        if (origin != timestamp::min()) s.metrics->latency->record(now - origin);
+    }
 }
 
 void subtask::call_at(timestamp t) {

@@ -59,6 +59,14 @@ public:
     receiver_base* head = nullptr;
 
     subtask_metrics metrics;
+    /// When what is in hand left its source; `min`: unknown.
+    timestamp origin = timestamp::min();
+    /// How long records that have come to a sink have been under way is sampled once a run.
+    struct sampled_sink {
+        const operator_metrics* metrics;
+        std::uint64_t seen = 0;
+    };
+    std::vector<sampled_sink> sinks;
     /// What the indexes in `metrics.held_by` stand for.
     std::vector<std::string> inputs;
     const std::string name;
@@ -80,6 +88,7 @@ private:
     result from_gate();
     void account(timestamp now, gauge<std::int64_t>& share);
     void note_watermark(timestamp now);
+    void sample_latency(timestamp now);
     void call_at(timestamp t);
     void release() noexcept;
 

@@ -19,6 +19,9 @@ struct envelope {
     timestamp watermark = timestamp::min();
     checkpoint_id barrier = 0;
     kind what = kind::data;
+    /// Processing time at which the first of the records, or what raised the watermark, left its source; `min`:
+    /// unknown.
+    timestamp origin = timestamp::min();
 };
 
 /// Carries records and signals from one subtask to another, in order, in bounded memory.
@@ -38,10 +41,14 @@ public:
         while (returned_.try_pop(b)) delete b;
     }
 
-    void connect(wakeable& producer, wakeable& consumer) noexcept {
+    /// `origin`: when what the producer has in hand left its source; null: unknown.
+    void connect(wakeable& producer, wakeable& consumer, const timestamp* origin = nullptr) noexcept {
         producer_ = &producer;
         consumer_ = &consumer;
+        origin_ = origin;
     }
+    /// Producer: see `envelope::origin`.
+    timestamp origin() const noexcept { return origin_ ? *origin_ : timestamp::min(); }
 
     /// Producer: puts `e` in and wakes the consumer; false if full: then the producer will be woken when there is room.
     bool push(envelope& e) {
@@ -91,6 +98,7 @@ private:
     std::atomic<bool> producer_waits_{false};
     wakeable* producer_ = nullptr;
     wakeable* consumer_ = nullptr;
+    const timestamp* origin_ = nullptr;
 };
 
 }  // namespace runnel

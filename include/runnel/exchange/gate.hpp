@@ -42,6 +42,8 @@ public:
     void connect(receiver_base& signals) { signals_ = &signals; }
     /// Who is told of barriers; none: null. Before the first step.
     void listen(barrier_listener* to) { listener_ = to; }
+    /// Keeps in `to` when what is in hand left its source; see `envelope::origin`. Before the first step.
+    void note_origin(timestamp& to) { origin_ = &to; }
     /// Starts at the watermark saved in a snapshot. Before the first step.
     void restore(timestamp watermark);
 
@@ -78,6 +80,7 @@ private:
     /// The envelope in hand and where it came from.
     envelope current_;
     std::size_t from_ = 0;
+    timestamp* origin_ = nullptr;
     timestamp forwarded_ = timestamp::min();
     bool idle_sent_ = false;
     bool active_pending_ = false;

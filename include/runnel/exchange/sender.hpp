@@ -29,6 +29,7 @@ protected:
         channel* to;
         std::unique_ptr<batch_base> filling;
         timestamp sent;
+        timestamp since;  ///< Origin of the first record in `filling`.
     };
 
     sender_base(const std::vector<channel*>& to, std::size_t batch_size);

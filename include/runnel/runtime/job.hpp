@@ -5,6 +5,7 @@
 
 #include "runnel/core/options.hpp"
 #include "runnel/plan/graph.hpp"
+#include "runnel/runtime/job_view.hpp"
 #include "runnel/runtime/status.hpp"
 
 namespace runnel {
@@ -48,6 +49,8 @@ public:
     bool is_done() const;
     /// Cost: a few loads per subtask; takes no lock that the data path takes.
     job_status status() const;
+    /// The same for those who cannot know how long the job lives.
+    job_view view() const;
 
 private:
     explicit job(std::shared_ptr<detail::job_core> core);

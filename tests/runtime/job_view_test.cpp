@@ -1,0 +1,223 @@
+#include "runnel/runtime/job_view.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+
+#include "runnel/graph/pipeline.hpp"
+#include "runnel/sink/for_each.hpp"
+#include "runnel/sink/null.hpp"
+#include "runnel/source/collection.hpp"
+#include "runnel/source/generator.hpp"
+#include "runnel/testing/memory_file_system.hpp"
+#include "runnel/testing/sim_executor.hpp"
+#include "runnel/window/count.hpp"
+
+namespace {
+
+using namespace runnel;
+using namespace std::chrono_literals;
+
+std::vector<int> numbers(int n) {
+    std::vector<int> all;
+    for (int i = 0; i < n; ++i) all.push_back(i);
+    return all;
+}
+
+auto endless() {
+    return generate(~std::uint64_t{0}, [](std::uint64_t i) { return static_cast<int>(i); });
+}
+
+}  // namespace
+
+TEST_CASE("a view shows what the job shows, and when the job is gone how it was in the end") {
+    std::optional<job_view> view;
+    {
+        pipeline p{"short"};
+        p.from(collection(numbers(1000))).to(null_sink());
+        job j = std::move(p).start();
+        view = j.view();
+        CHECK(j.view() == *view);
+        j.wait();
+        CHECK(!view->is_gone());
+        CHECK(view->status().state == job_state::finished);
+        CHECK(view->status().running_for == j.status().running_for);
+    }
+    CHECK(view->is_gone());
+    const job_status last = view->status();
+    CHECK(last.name == "short");
+    CHECK(last.state == job_state::finished);
+    CHECK(last.operators.at(1).records_in == 1000);
+}
+
+TEST_CASE("a view keeps no job alive: destroying it cancels it and waits, however many look at it meanwhile") {
+    std::atomic<bool> ends = false;
+    std::atomic<int> looks = 0;
+    std::vector<std::thread> viewers;
+    std::optional<job_view> kept;
+    {
+        std::atomic<std::uint64_t> seen = 0;
+        pipeline p{"endless"};
+        p.from(endless()).key_by([](const int& i) { return i % 3; }).reduce([](int a, int) { return a; })
+            .to(for_each([&](const int&) { ++seen; }));
+        job j = std::move(p).start({.parallelism = 2});
+        kept = j.view();
+        for (int i = 0; i < 3; ++i)
+            viewers.emplace_back([&, view = j.view()] {
+                while (!ends) {
+                    (void)view.status();
+                    ++looks;
+                }
+            });
+        while (looks < 10 || seen == 0) std::this_thread::yield();
+    }  // `seen` is gone now, too.
+    const int before = looks;
+    while (looks < before + 10) std::this_thread::yield();
+    ends = true;
+    for (std::thread& t : viewers) t.join();
+    CHECK(kept->status().state == job_state::cancelled);
+}
+
+TEST_CASE("the status says of each subtask what it says of the operator in all, and how the graph hangs together") {
+    pipeline p{"shape"};
+    auto all = p.from(collection(numbers(5000)))
+                   .event_time([](const int& i) { return timestamp(i); }, monotonous())
+                   .named("numbers");
+    all.key_by([](const int& i) { return i % 50; })
+        .window(tumbling(1000ns).drop_late())
+        .aggregate(count())
+        .named("counts")
+        .to(null_sink())
+        .named("out");
+    all.to(null_sink()).named("rest");
+    job j = std::move(p).start({.parallelism = 3});
+    j.wait();
+    const job_status s = j.status();
+    for (const operator_status& o : s.operators) {
+        REQUIRE(o.subtasks.size() == o.parallelism);
+        std::uint64_t in = 0, out = 0;
+        duration busy{0};
+        for (const subtask_status& t : o.subtasks) {
+            in += t.records_in;
+            out += t.records_out;
+            busy += t.busy;
+            CHECK(t.watermark == timestamp::max());
+        }
+        CHECK(in == o.records_in);
+        CHECK(out == o.records_out);
+        const double all_time = std::chrono::duration<double>(s.running_for).count() * static_cast<double>(o.parallelism);
+        CHECK(o.busy == doctest::Approx(std::chrono::duration<double>(busy).count() / all_time));
+        for (std::size_t from : o.inputs) CHECK(from < s.operators.size());
+        if (o.name == "numbers") CHECK(o.inputs.empty());
+        if (o.name == "counts" || o.name == "rest") {
+            REQUIRE(o.inputs.size() == 1);
+            CHECK(s.operators[o.inputs[0]].name == "numbers");
+        }
+    }
+}
+
+TEST_CASE("latency is the time from leaving the source to the end of the sink's write, by the job's clock") {
+    for (std::size_t parallelism : {1, 2}) {
+        // In virtual time nothing else takes long.
+        testing::sim_executor simulated(7);
+        pipeline p;
+        p.from(collection(numbers(10)))
+            .rebalance()
+            .map([&](int i) {
+                if (i == 5) simulated.clock().advance(5ms);
+                return i;
+            })
+            .with_parallelism(parallelism)
+            .to(null_sink());
+        job j = std::move(p).start({.executor = &simulated, .clock = &simulated.clock()});
+        j.wait();
+        const duration_counts latency = j.status().operators.back().latency;
+        CHECK(latency.count() >= 1);
+        CHECK(latency.sum >= 5ms);
+        CHECK(latency.quantile(1) == duration_counts::bound(duration_counts::place(5ms)));
+        CHECK(j.status().operators[0].latency.count() == 0);
+    }
+}
+
+TEST_CASE("a slow operator shows in the latency of the sink behind it, across channels") {
+    std::atomic<int> seen = 0;
+    pipeline p;
+    p.from(collection(numbers(2000)))
+        .rebalance()
+        .map([](int i) {
+            if (i % 100 == 0) std::this_thread::sleep_for(1ms);
+            return i;
+        })
+        .with_parallelism(2)
+        .to(for_each([&](const int&) { ++seen; }));
+    job j = std::move(p).start({.parallelism = 2, .batch_size = 100});
+    j.wait();
+    CHECK(seen == 2000);
+    const duration_counts latency = j.status().operators.back().latency;
+    CHECK(latency.count() > 0);
+    CHECK(latency.quantile(1) >= 1ms);
+    CHECK(latency.sum >= 1ms);
+}
+
+TEST_CASE("the status keeps the text of what the job has failed with, or has gone on after") {
+    for (bool restarts : {false, true}) {
+        testing::memory_file_system files;
+        std::atomic<int> failures = 0;
+        pipeline p{"fragile"};
+        p.from(collection(numbers(100)))
+            .named("numbers")
+            .map([&](int i) {
+                if (i == 50 && failures++ == 0) throw std::runtime_error("a bad day");
+                return i;
+            })
+            .named("picky")
+            .to(null_sink())
+            .named("out");
+        job_options options;
+        if (restarts) {
+            options.checkpoints = {.folder = "state", .files = &files};
+            options.restart = fixed_delay(1, 0s);
+        }
+        job j = std::move(p).start(options);
+        if (restarts) {
+            j.wait();
+        } else {
+            CHECK_THROWS(j.wait());
+        }
+        CHECK(j.status().failure.find("a bad day") != std::string::npos);
+        CHECK(j.status().failure.find("picky") != std::string::npos);
+        CHECK(j.status().state == (restarts ? job_state::finished : job_state::failed));
+    }
+}
+
+TEST_CASE("the status tells time, duration and size of the newest checkpoint, in all and by operator") {
+    testing::memory_file_system files;
+    std::atomic<bool> go = false;
+    pipeline p{"sizes"};
+    p.from(endless())
+        .named("numbers")
+        .key_by([](const int& i) { return i % 1000; })
+        .reduce([](int a, int) { return a; })
+        .named("kept")
+        .to(for_each([&](const int& i) {
+            if (i == 999) go = true;
+        }))
+        .named("out");
+    job j = std::move(p).start({.checkpoints = {.folder = "state", .interval = 0s, .files = &files}});
+    CHECK(j.status().checkpoints.completed_at == timestamp::min());
+    while (!go) std::this_thread::yield();
+    for (int i = 0; i < 3; ++i) j.checkpoint();
+    const job_status s = j.status();
+    CHECK(s.checkpoints.completed == 3);
+    CHECK(s.checkpoints.durations.count() == 3);
+    CHECK(s.checkpoints.took > 0s);
+    CHECK(s.checkpoints.durations.sum >= s.checkpoints.took);
+    CHECK(s.checkpoints.completed_at <= s.at);
+    CHECK(s.checkpoints.bytes_by_operator.at("kept") >= 1000 * sizeof(int));
+    std::uint64_t sum = 0;
+    for (const auto& [name, bytes] : s.checkpoints.bytes_by_operator) sum += bytes;
+    CHECK(sum == s.checkpoints.bytes);
+}
