@@ -1,5 +1,5 @@
-// Whatever bytes come on a connection to the live page: each request that is found in them has an answer, what is no
-// request is refused, and what is kept is bounded. The pieces in which they come make no difference.
+// Whatever bytes come on a connection to the live page: each request that is found in them has an answer, and what is no
+// request is refused. The same requests are found in whatever pieces the bytes come.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -19,8 +19,8 @@ void require(bool holds) {
     if (!holds) std::abort();
 }
 
-/// All that is answered to `bytes` when they come in pieces of `piece`.
-std::vector<std::string> answers_to(std::string_view bytes, std::size_t piece) {
+/// All requests that are found in `bytes` when they come in pieces of `piece`.
+std::vector<std::string> requests_in(std::string_view bytes, std::size_t piece) {
     static const runnel::observe::detail::page_site site({.token = "0123456789abcdef"});
     std::vector<std::string> answers;
     http_reader reader;
@@ -32,9 +32,9 @@ std::vector<std::string> answers_to(std::string_view bytes, std::size_t piece) {
             require(reader.request().target.size() <= http_reader::longest_line);
             answers.push_back(std::to_string(r.status) + reader.request().method + reader.request().target);
         }
+        // What is wrong in a head that is not complete yet may be seen sooner or later.
         if (s == state::refused) {
             require(reader.refusal() >= 400 && reader.refusal() < 500);
-            answers.push_back("refused");
             return answers;
         }
     }
@@ -45,9 +45,8 @@ std::vector<std::string> answers_to(std::string_view bytes, std::size_t piece) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-    const auto whole = answers_to(bytes, 4096);
-    const auto single = answers_to(bytes, 1);
-    require(whole == single);
-    require(answers_to(bytes, 7) == whole);
+    const auto whole = requests_in(bytes, 4096);
+    require(requests_in(bytes, 1) == whole);
+    require(requests_in(bytes, 7) == whole);
     return 0;
 }
