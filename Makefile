@@ -9,7 +9,7 @@ PYTHON := python3 -B
 # Boost by its version: the plain name is an older one, and the two exclude each other.
 BUILD_PACKAGES := g++ cmake ninja-build ccache lld pkg-config libfmt-dev libconcurrentqueue-dev libboost1.81-dev \
 	libsimdjson-dev zlib1g-dev libzstd-dev libsqlite3-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev
+TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev chromium chromium-driver
 BENCH_PACKAGES := $(BUILD_PACKAGES) python3 binutils
 FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
@@ -35,6 +35,11 @@ deps-build deps-test deps-bench deps-fuzz:
 	    $(SUDO) apt-get update -q && \
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends --no-remove $$missing; \
 	fi
+
+# Installing Prometheus would start it as a service: its programs are unpacked instead. Without them tests are skipped.
+deps-test: build/tools/usr/bin/prometheus
+build/tools/usr/bin/prometheus: | deps-build
+	@mkdir -p build/tools && cd build/tools && apt-get download -q prometheus && dpkg -x prometheus_*.deb . || true
 
 # Counts clicks that another process sends over TCP, and proves the totals.
 demo: deps-build

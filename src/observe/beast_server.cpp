@@ -1,3 +1,5 @@
+#include <pthread.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -139,6 +141,7 @@ private:
 
     /// What a request or a viewer has failed of costs its connection, no more.
     void run() noexcept {
+        (void)pthread_setname_np(pthread_self(), "runnel page");
         for (;;) {
             try {
                 io_.run();

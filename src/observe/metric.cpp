@@ -188,7 +188,9 @@ private:
         each_watermark([&](const job_status& j, const subtask_status& s) { show(seconds(j.at - s.watermark)); });
         begin("runnel_watermark_stalled_seconds", metric_kind::gauge,
               "How long event time has been waiting for an input or split.");
-        each_watermark([&](const job_status& j, const subtask_status& s) {
+        each_subtask([&](const job_status& j, const operator_status&, const subtask_status& s) {
+            // It may be waiting for the first one.
+            if (s.held_by.empty() && !is_real(s.watermark)) return;
             show(s.held_by.empty() ? 0 : std::max(0.0, seconds(j.at - s.held_since)));
         });
         begin("runnel_latency_seconds", metric_kind::histogram,

@@ -220,11 +220,14 @@ const std::string_view page_script = R"js('use strict';
     });
   };
   const sourceRate = (job, r) => job.operators.reduce((sum, o, i) => isSource(o) ? sum + (r[i].out ?? 0) : sum, 0);
-  // The operator whose event time is lowest, the first of those: what it waits for holds all others back.
+  // The operator whose event time is lowest, the first of those: what it waits for holds all others back. It may not
+  // have had any yet.
   const slowest = (job) => {
     let found = null;
-    for (const o of job.operators)
-      if (o.watermark != null && !o.is_ended && (!found || o.watermark < found.watermark)) found = o;
+    for (const o of job.operators) {
+      if (o.is_ended || (o.watermark == null && !o.held_by)) continue;
+      if (!found || (found.watermark != null && (o.watermark ?? -Infinity) < found.watermark)) found = o;
+    }
     return found;
   };
   const difference = (now, before) => {
@@ -517,11 +520,12 @@ const std::string_view page_script = R"js('use strict';
       say(rate.small, amount(job.operators.filter(isSource).reduce((s, o) => s + o.records_out, 0)) + ' in all');
 
       const low = slowest(job);
-      const behind = low ? job.at - low.watermark : null;
+      const behind = low?.watermark != null ? job.at - low.watermark : null;
       keep(v.history.lag, behind);
-      const timed = job.operators.some((o) => o.watermark != null);
-      say(lag.value, low ? span(behind) : job.operators.every((o) => o.is_ended) ? 'ended' : '–');
-      say(lag.small, low ? 'at ' + moment(low.watermark) : timed ? ' ' : 'no watermark yet');
+      const ended = job.operators.every((o) => o.is_ended);
+      const time_now = low?.watermark != null ? moment(low.watermark) : ended ? 'ended' : 'none yet';
+      say(lag.value, ended ? 'ended' : span(behind));
+      say(lag.small, behind != null ? 'at ' + time_now : ended ? ' ' : 'no watermark yet');
 
       const sinks = job.operators.map((o, i) => [o, i]).filter(([o]) => o.latency);
       const worst = sinks.map(([o, i]) => lastMinute(job, o, i)[0]).filter((h) => h.count)
@@ -550,10 +554,10 @@ const std::string_view page_script = R"js('use strict';
         o.is_ended ? 'ended' : o.watermark == null ? '–' : moment(o.watermark).slice(5),
       ]));
 
-      time_facts.show(low ? [
-        ['Watermark', moment(low.watermark)], ['Behind the clock', span(behind)], ['Lowest at', low.name],
-        ['Waits for', low.held_by ? low.held_by + (low.held_for > 1 ? ', for ' + span(low.held_for) : '') : 'nothing'],
-      ] : [['Watermark', timed ? 'none now' : job.operators.every((o) => o.is_ended) ? 'ended' : 'none yet']]);
+      const waits = low?.held_by ? low.held_by + (low.held_for > 1 ? ', for ' + span(low.held_for) : '') : 'nothing';
+      time_facts.show([['Watermark', time_now], ...(low ? [
+        ['Behind the clock', span(behind)], ['Lowest at', low.name], ['Waits for', waits],
+      ] : [])]);
       const stands = low && low.held_by && low.held_for > 5 && job.state === 'running';
       held.hidden = !stands;
       if (stands)

@@ -110,7 +110,7 @@ TEST_CASE("watermark lag is processing time minus event time; held event time te
     s.at = timestamp(100s);
     s.operators.resize(1);
     s.operators[0].name = "o";
-    s.operators[0].subtasks.resize(3);
+    s.operators[0].subtasks.resize(4);
     s.operators[0].subtasks[1].watermark = timestamp(97'500ms);
     s.operators[0].subtasks[1].held_by = "split";
     s.operators[0].subtasks[1].held_since = timestamp(90s);
@@ -120,7 +120,10 @@ TEST_CASE("watermark lag is processing time minus event time; held event time te
     CHECK(all.at("runnel_watermark_timestamp_seconds" + labels) == 97.5);
     CHECK(all.at("runnel_watermark_lag_seconds" + labels) == 2.5);
     CHECK(all.at("runnel_watermark_stalled_seconds" + labels) == 10);
-    for (const char* other : {"0", "2"})
+    s.operators[0].subtasks[3].held_by = "never spoke";
+    s.operators[0].subtasks[3].held_since = timestamp(40s);
+    CHECK(read(to_prometheus({s})).at(R"(runnel_watermark_stalled_seconds{pipeline="x",operator="o",subtask="3"})") == 60);
+    for (const char* other : {"0", "2", "3"})
         CHECK_FALSE(all.contains(std::string(R"(runnel_watermark_lag_seconds{pipeline="x",operator="o",subtask=")") +
                                  other + "\"}"));
 }

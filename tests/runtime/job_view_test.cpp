@@ -162,6 +162,17 @@ TEST_CASE("a slow operator shows in the latency of the sink behind it, across ch
     CHECK(latency.sum >= 1ms);
 }
 
+TEST_CASE("without event time nothing holds it back") {
+    std::atomic<bool> seen = false;
+    pipeline p;
+    p.from(endless()).rebalance().map([](int i) { return i; }).with_parallelism(2).to(for_each([&](const int&) {
+        seen = true;
+    }));
+    job j = std::move(p).start();
+    while (!seen) std::this_thread::yield();
+    for (const operator_status& o : j.status().operators) CHECK(o.held_by.empty());
+}
+
 TEST_CASE("the status keeps the text of what the job has failed with, or has gone on after") {
     for (bool restarts : {false, true}) {
         testing::memory_file_system files;
