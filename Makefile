@@ -37,11 +37,12 @@ deps-build deps-test deps-bench deps-fuzz:
 	fi
 
 # Installing Prometheus would start it as a service: its programs are unpacked instead. Without them tests are skipped.
-deps-test: build/tools/usr/bin/prometheus
+deps-test deps-fuzz: build/tools/usr/bin/prometheus
 build/tools/usr/bin/prometheus: | deps-build
-	@mkdir -p build/tools && cd build/tools && apt-get download -q prometheus && dpkg -x prometheus_*.deb . || true
+	@command -v prometheus >/dev/null || { mkdir -p build/tools && cd build/tools && apt-get download -q prometheus && \
+	    dpkg -x prometheus_*.deb . && rm prometheus_*.deb; } || echo "without Prometheus"
 
-# Counts clicks that another process sends over TCP, and proves the totals.
+# Counts clicks that another process sends over TCP, shows them live on a page, and proves the totals.
 demo: deps-build
 	cmake --preset release -DRUNNEL_TESTS=OFF -DRUNNEL_BENCH=OFF
 	cmake --build --preset release -j $(JOBS) --target click_count click_sender

@@ -1,5 +1,5 @@
 // click_count [SECONDS]: clicks per user in windows of 10 s, from JSON lines that another process sends over TCP; shown
-// live, and in the end compared with what the sender has counted itself.
+// live, here and in a browser, and in the end compared with what the sender has counted itself.
 #include <unistd.h>
 #include <boost/describe.hpp>
 #include <cstdio>
@@ -40,17 +40,21 @@ int main(int argc, char** argv) try {
             std::lock_guard lock(mutex);
             counts[r.end.ns() / 1'000'000][r.key] = r.value;
         }));
+    runnel::observe::live_page page;  // On loopback, as long as it lives.
     auto job = std::move(p).start({.parallelism = 2});
+    page.add(job);
 
     const std::string sender = std::filesystem::path(argv[0]).replace_filename("click_sender").string();
     const std::string arguments = std::to_string(server.port()) + " " + (argc > 1 ? argv[1] : "20");
     std::FILE* report = popen((sender + " " + arguments).c_str(), "r");
     if (!report) throw std::runtime_error("click_sender cannot be started");
     const bool terminal = isatty(STDOUT_FILENO) != 0;
+    const std::string see = "see " + page.url() + "\n";
+    if (!terminal) std::cout << see;
     for (std::uint64_t before = 0; !job.is_done(); std::this_thread::sleep_for(1s)) {
         const auto operators = job.status().operators;  // Source, peek, window, sink.
         std::lock_guard lock(mutex);
-        std::cout << (terminal ? "\033[H\033[J" : "") << operators[0].records_out - before << " clicks/s, at most "
+        std::cout << (terminal ? "\033[H\033[J" + see : "") << operators[0].records_out - before << " clicks/s, at most "
                   << slowest << " us after they were sent; " << operators[2].late_dropped << " late, "
                   << operators[0].skipped << " bad";
         before = operators[0].records_out, slowest = 0;

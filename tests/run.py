@@ -77,6 +77,9 @@ def test(preset):
         p, f = count(case)
         passed += p
         failed += f
+        for line in (case.findtext("system-out") or "").splitlines():
+            if line.startswith("SKIPPED: "):
+                print(f"{preset:8} {case.get('name'):24} {line}")
         note = "" if not f else "   <-- FAILED"
         print(f"{preset:8} {case.get('name'):24} {p:6} passed {f:4} failed {float(case.get('time')):7.1f} s{note}")
     print(f"{preset}: {passed} passed, {failed} failed "

@@ -63,6 +63,7 @@ h1 { font-size: 17px; letter-spacing: .02em; }
 .link.live::before { background: var(--good); }
 .link.lost::before { background: var(--bad); }
 main { max-width: 1240px; margin: 0 auto; padding: 12px 16px 40px; }
+main.old { opacity: .55; }
 .empty { padding: 48px 0; text-align: center; color: var(--soft); }
 .job { scroll-margin-top: 56px; }
 .job + .job { margin-top: 36px; padding-top: 24px; border-top: 2px solid var(--line); }
@@ -121,6 +122,7 @@ dl.facts dd { overflow-wrap: anywhere; }
   margin-top: 8px; padding: 6px 10px; border-radius: 6px; background: var(--warn-ground); overflow-wrap: anywhere;
 }
 .samples { list-style: none; display: grid; gap: 8px; font-size: 13px; }
+dl + .samples:not(:empty) { margin-top: 10px; }
 .samples li { overflow-wrap: anywhere; }
 .samples code {
   display: block; margin-top: 2px; padding: 3px 7px; border-radius: 5px; background: var(--ground); color: var(--soft);
@@ -139,11 +141,14 @@ dl.facts dd { overflow-wrap: anywhere; }
   .tile strong { font-size: 19px; }
   /* Each row of the table becomes a small list of its own. */
   thead { display: none; }
-  tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 2px 10px; padding: 8px 0;
+  tr { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 2px 6px; padding: 8px 0;
        border-bottom: 1px solid var(--line); }
   tr:last-child { border-bottom: 0; padding-bottom: 0; }
   td, td:first-child { display: block; padding: 0; border: 0; text-align: left; white-space: normal; }
   td:first-child { grid-column: 1 / -1; font-weight: 600; }
+  td:last-child { grid-column: span 2; }
+  td:empty::after { content: "–"; color: var(--soft); }
+  td { font-size: 13px; }
   td:not(:first-child)::before { content: attr(data-name); display: block; font-size: 11px; font-weight: 400;
                                  color: var(--soft); }
 }
@@ -189,7 +194,7 @@ const std::string_view page_script = R"js('use strict';
     if (s === 0) return '0 s';
     if (s < 1e-3) return three(s * 1e6) + ' µs';
     if (s < 1) return three(s * 1e3) + ' ms';
-    if (s < 60) return three(s) + ' s';
+    if (s < 60) return (Number.isInteger(s) ? s : three(s)) + ' s';
     const parts = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
     const from = parts.findIndex(([unit]) => s >= unit);
     const [unit, name] = parts[from];
@@ -201,6 +206,11 @@ const std::string_view page_script = R"js('use strict';
   const moment = (s) => {
     const d = new Date(s * 1000);
     return isNaN(d) ? s + ' s' : d.toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+  };
+  // Without the date if that is today's.
+  const brief = (s, today) => {
+    const [day, time] = moment(s).split(' ');
+    return time && day === moment(today).split(' ')[0] ? time : moment(s);
   };
 
   // ---- Two pictures of a job give its rates.
@@ -251,12 +261,14 @@ const std::string_view page_script = R"js('use strict';
   const spark = (name) => {
     const under = svg('path', { class: 'under' });
     const line = svg('path', {});
-    const root = svg('svg', { class: 'spark', viewBox: '0 0 119 30', preserveAspectRatio: 'none', role: 'img',
+    const root = svg('svg', { class: 'spark', viewBox: '0 0 29 30', preserveAspectRatio: 'none', role: 'img',
                               'aria-label': name }, under, line);
     const show = (values) => {
       const known = values.filter((v) => v != null && isFinite(v));
       const top = Math.max(...known, 0) || 1;
-      const from = PICTURES - values.length;
+      const room = Math.max(30, values.length) - 1;
+      root.setAttribute('viewBox', `0 0 ${room} 30`);
+      const from = room + 1 - values.length;
       const drawn = values.map((v, i) => [from + i, 28.5 - 27 * Math.max(0, v) / top])
         .filter((p, i) => values[i] != null && isFinite(values[i]));
       const path = drawn.map((p, i) => (i ? 'L' : 'M') + p[0] + ' ' + p[1].toFixed(2)).join('');
@@ -292,6 +304,13 @@ const std::string_view page_script = R"js('use strict';
     return { at, size, down };
   };
   const short = (text, most) => text.length <= most ? text : text.slice(0, most - 1) + '…';
+  // As much of the text as there is room for.
+  const fit = (e, text, room) => {
+    if (e.dataset.text === text) return;
+    e.dataset.text = text;
+    let n = Math.min(text.length, 60);
+    do { say(e, short(text, n--)); } while (n > 1 && e.getComputedTextLength() > room);
+  };
   const graph = () => {
     const root = html('div', '');
     let key = '';
@@ -343,7 +362,7 @@ const std::string_view page_script = R"js('use strict';
         const n = nodes[i], q = r[i];
         const copies = o.subtasks.length;
         say(n.title, `${o.name} (${o.kind}${o.detail ? ': ' + o.detail : ''})`);
-        say(n.name, short(o.name, copies > 1 ? 21 : 24));
+        fit(n.name, o.name, W - (copies > 1 ? 50 : 20));
         say(n.count, copies > 1 ? '×' + copies : '');
         const way = isSource(o) ? 'out' : 'in';
         const both = !isSource(o) && !isSink(o) && q.out != null && Math.abs(q.out - q.in) > 0.02 * (q.in + 1);
@@ -468,6 +487,7 @@ const std::string_view page_script = R"js('use strict';
     const time_facts = facts(), held = html('p', 'note');
     const checks = facts(), latencies = html('div', ''), series = new Map();
     const bad = list((b) => html('li', '', html('span', 'soft', b.where + ': '), b.why,
+                                 b.times > 1 ? html('span', 'soft', ` (${b.times} times among the latest)`) : '',
                                  ...(b.raw ? [html('code', '', b.raw)] : [])));
     const errors = list((text) => html('li', '', text));
     const panels = {
@@ -479,7 +499,7 @@ const std::string_view page_script = R"js('use strict';
     panels.time.body.append(time_facts.root, held);
     panels.latency.body.append(latencies);
     panels.checkpoints.body.append(checks.root);
-    panels.bad.body.append(bad_facts.root, html('p', '', ' '), bad.root);
+    panels.bad.body.append(bad_facts.root, bad.root);
     panels.errors.body.append(errors.root);
     v.root = html('section', 'job', html('header', '', name, state, time), failure,
                   html('div', 'tiles', ...tiles.map((t) => t.root)),
@@ -551,17 +571,18 @@ const std::string_view page_script = R"js('use strict';
         o.late_dropped ? [amount(o.late_dropped)] : '0', o.skipped ? [amount(o.skipped)] : '0',
         percent(r[i].busy), r[i].blocked > 0.5 ? [percent(r[i].blocked)] : percent(r[i].blocked),
         isSource(o) || o.is_chained ? '' : percent(o.queue_fill),
-        o.is_ended ? 'ended' : o.watermark == null ? '–' : moment(o.watermark).slice(5),
+        o.is_ended ? 'ended' : o.watermark == null ? '–' : brief(o.watermark, job.at),
       ]));
 
-      const waits = low?.held_by ? low.held_by + (low.held_for > 1 ? ', for ' + span(low.held_for) : '') : 'nothing';
+      const holder = !low?.held_by ? 'nothing' : isSource(low) ? `split ${low.held_by} of ${low.name}` : low.held_by;
+      const waits = holder + (low?.held_for > 1 ? ', for ' + span(low.held_for) : '');
       time_facts.show([['Watermark', time_now], ...(low ? [
         ['Behind the clock', span(behind)], ['Lowest at', low.name], ['Waits for', waits],
       ] : [])]);
       const stands = low && low.held_by && low.held_for > 5 && job.state === 'running';
       held.hidden = !stands;
       if (stands)
-        say(held, 'Event time stands still: ' + low.held_by + ' has not moved on for ' + span(low.held_for) + '.');
+        say(held, `Event time stands still: ${holder} has not moved on for ${span(Math.floor(low.held_for))}.`);
 
       for (const [o, i] of sinks) {
         if (!series.has(o.name)) {
@@ -579,7 +600,7 @@ const std::string_view page_script = R"js('use strict';
         if (!h.count) { say(s.figures, 'no records yet'); continue; }
         const bound = (q) => { const x = quantile(h, q); return x === Infinity ? '> 33 s' : '≤ ' + span(x); };
         say(s.figures, 'half ' + bound(0.5) + ', 99 % ' + bound(0.99) + ', all ' + bound(1));
-        const first = Math.max(0, h.buckets.findIndex((b) => b.count) - 1);
+        const first = h.buckets.findIndex((b) => b.count);
         let last = h.buckets.length - 1;
         while (last > first && !h.buckets[last].count) --last;
         s.chart.show(h.buckets, first, last);
@@ -600,7 +621,14 @@ const std::string_view page_script = R"js('use strict';
         ['Late, dropped', amount(job.operators.reduce((s, o) => s + o.late_dropped, 0))],
         ['Bad, left out', amount(job.operators.reduce((s, o) => s + o.skipped, 0))],
       ]);
-      bad.show(job.bad_records.slice(-5).reverse());
+      // The same again and again is shown once.
+      const kinds = new Map();
+      for (const b of [...job.bad_records].reverse()) {
+        const key = JSON.stringify([b.where, b.why, b.raw]);
+        if (kinds.has(key)) ++kinds.get(key).times;
+        else kinds.set(key, { ...b, times: 1 });
+      }
+      bad.show([...kinds.values()].slice(0, 5));
       const said = [job.failure, c.last_failure].filter((t) => t);
       panels.errors.root.hidden = said.length === 0;
       errors.show(said);
@@ -636,7 +664,11 @@ const std::string_view page_script = R"js('use strict';
     })));
     document.title = [...names].join(', ') + ' · runnel';
   };
-  const state = (cls, text) => { link.className = 'link ' + cls; say(link, text); };
+  const state = (cls, text) => {
+    link.className = 'link ' + cls;
+    say(link, text);
+    mark(main, 'old', cls === 'lost');
+  };
   const events = new EventSource('api/events' + location.search);
   events.onopen = () => state('live', 'live');
   events.onmessage = (e) => show(JSON.parse(e.data).jobs);

@@ -60,6 +60,12 @@ class Consumers:
     def find_package_sqlite(self):
         self.cmake("find_package_sqlite", "sqlite", f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
+    def find_package_observe(self):
+        self.cmake("find_package_observe", "observe", f"-DCMAKE_PREFIX_PATH={self.prefix}", *HIDDEN)
+        for name in ("alerts.yml", "dashboard.json"):
+            if not (self.prefix / "share" / "runnel" / name).exists():
+                raise Failure(f"{name} is not installed")
+
     def component_without_its_library(self, program, component, library):
         """Asking for what cannot be offered is an error that names what is missing."""
         try:
@@ -89,7 +95,7 @@ class Consumers:
             raise Failure("bin/runnel does not tell its version")
 
     def headers_stay_private(self):
-        for program in ("core", "json", "sqlite"):
+        for program in ("core", "json", "sqlite", "observe"):
             seen = run(self.compiler, "-std=c++20", "-M", "-I", self.prefix / "include", HERE / f"{program}.cpp").split()
             leaked = [name for name in seen if PRIVATE_HEADERS.search(name)]
             if leaked:
@@ -132,6 +138,11 @@ def main():
             "find_package with SQLite missing":
                 lambda: all_ways.component_without_its_library("sqlite", "sqlite", "SQLite"),
             "pkg-config with SQLite": lambda: all_ways.pkg_config("sqlite", "runnel-sqlite"),
+        }
+    if all_ways.has("observe"):
+        cases |= {
+            "find_package with the live page": all_ways.find_package_observe,
+            "pkg-config with the live page": lambda: all_ways.pkg_config("observe", "runnel-observe"),
         }
     failed = 0
     for name, case in cases.items():

@@ -157,6 +157,7 @@ def main():
     check("click_count counts what its sender has sent",
           result[0] == 0 and result[1].splitlines()[-1].startswith("sent 15000 ")
           and result[1].endswith("all totals equal the sender's\n"), result)
+    check("click_count tells where it can be seen", result[1].startswith("see http://127.0.0.1:"), result)
     for name, output in OUTPUTS.items():
         if name.startswith("sqlite_") and not (arguments.programs / name).exists():
             continue  # SQLite is not there.
