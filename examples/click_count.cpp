@@ -54,8 +54,8 @@ int main(int argc, char** argv) try {
     for (std::uint64_t before = 0; !job.is_done(); std::this_thread::sleep_for(1s)) {
         const auto operators = job.status().operators;  // Source, peek, window, sink.
         std::lock_guard lock(mutex);
-        std::cout << (terminal ? "\033[H\033[J" + see : "") << operators[0].records_out - before << " clicks/s, at most "
-                  << slowest << " us after they were sent; " << operators[2].late_dropped << " late, "
+        std::cout << (terminal ? "\033[H\033[J" + see : "") << operators[0].records_out - before
+                  << " clicks/s, at most " << slowest << " us after they were sent; " << operators[2].late_dropped << " late, "
                   << operators[0].skipped << " bad";
         before = operators[0].records_out, slowest = 0;
         std::multimap<std::uint64_t, std::string, std::greater<>> top;
