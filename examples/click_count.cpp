@@ -55,8 +55,8 @@ int main(int argc, char** argv) try {
         const auto operators = job.status().operators;  // Source, peek, window, sink.
         std::lock_guard lock(mutex);
         std::cout << (terminal ? "\033[H\033[J" + see : "") << operators[0].records_out - before
-                  << " clicks/s, at most " << slowest << " us after they were sent; " << operators[2].late_dropped << " late, "
-                  << operators[0].skipped << " bad";
+                  << " clicks/s, at most " << slowest << " us after they were sent; " << operators[2].late_dropped
+                  << " late, " << operators[0].skipped << " bad";
         before = operators[0].records_out, slowest = 0;
         std::multimap<std::uint64_t, std::string, std::greater<>> top;
         for (const auto& [user, n] : counts.empty() ? decltype(counts)::mapped_type() : counts.rbegin()->second)
