@@ -151,6 +151,10 @@ private:
     }
 
     void operator_figures() {
+        begin("runnel_state_keys", metric_kind::gauge, "Keys that have state now, where that is known.");
+        each_subtask([&](const job_status&, const operator_status&, const subtask_status& s) {
+            if (s.keys >= 0) show(static_cast<double>(s.keys));
+        });
         using number = std::optional<double>;
         subtask_counter("runnel_records_in_total", "Records that have come in.",
                         [](const operator_status& o, const subtask_status& s) {

@@ -146,7 +146,6 @@ dl + .samples:not(:empty) { margin-top: 10px; }
   tr:last-child { border-bottom: 0; padding-bottom: 0; }
   td, td:first-child { display: block; padding: 0; border: 0; text-align: left; white-space: normal; }
   td:first-child { grid-column: 1 / -1; font-weight: 600; }
-  td:last-child { grid-column: span 2; }
   td:empty::after { content: "–"; color: var(--soft); }
   td { font-size: 13px; }
   td:not(:first-child)::before { content: attr(data-name); display: block; font-size: 11px; font-weight: 400;
@@ -482,7 +481,7 @@ const std::string_view page_script = R"js('use strict';
     const picture = graph();
     const legend = html('div', 'legend', ...['busy', 'blocked', 'idle'].map((c) => html('span', '', html('i', c), c)),
                         html('span', '', 'dashed: in one subtask, without a queue'));
-    const operators = table(['Operator', 'In/s', 'Out/s', 'Records', 'Late', 'Bad', 'Busy', 'Blocked', 'Queue',
+    const operators = table(['Operator', 'In/s', 'Out/s', 'Records', 'Late', 'Bad', 'Busy', 'Blocked', 'Queue', 'Keys',
                              'Watermark']);
     const time_facts = facts(), held = html('p', 'note');
     const checks = facts(), latencies = html('div', ''), series = new Map();
@@ -570,7 +569,7 @@ const std::string_view page_script = R"js('use strict';
         amount(isSource(o) ? o.records_out : o.records_in),
         o.late_dropped ? [amount(o.late_dropped)] : '0', o.skipped ? [amount(o.skipped)] : '0',
         percent(r[i].busy), r[i].blocked > 0.5 ? [percent(r[i].blocked)] : percent(r[i].blocked),
-        isSource(o) || o.is_chained ? '' : percent(o.queue_fill),
+        isSource(o) || o.is_chained ? '' : percent(o.queue_fill), o.keys == null ? '' : amount(o.keys),
         o.is_ended ? 'ended' : o.watermark == null ? '–' : brief(o.watermark, job.at),
       ]));
 

@@ -52,13 +52,14 @@ struct operator_json {
     /// Over all subtasks, since the start.
     double busy = 0, blocked = 0, idle = 0;
     std::optional<std::uint64_t> state_bytes;
+    std::optional<std::int64_t> keys;
     std::optional<histogram_json> latency;
     std::vector<subtask_json> subtasks;
 };
 BOOST_DESCRIBE_STRUCT(operator_json, (),
                       (name, kind, detail, inputs, is_chained, records_in, records_out, late_dropped, skipped,
-                       watermark, is_ended, held_by, held_for, queue_fill, busy, blocked, idle, state_bytes, latency,
-                       subtasks))
+                       watermark, is_ended, held_by, held_for, queue_fill, busy, blocked, idle, state_bytes, keys,
+                       latency, subtasks))
 
 struct bad_record_json {
     std::string where, why, raw;
@@ -144,6 +145,7 @@ operator_json of(const operator_status& o, const job_status& j) {
     }
     if (const auto at = j.checkpoints.bytes_by_operator.find(o.name); at != j.checkpoints.bytes_by_operator.end())
         out.state_bytes = at->second;
+    if (o.keys >= 0) out.keys = o.keys;
     if (o.kind == "sink") out.latency = of(o.latency);
     return out;
 }

@@ -100,6 +100,7 @@ void operator_stage_base::count(std::size_t in) {
     if (!context_.metrics) return;
     if (in != 0) context_.metrics->records_in.add(in);
     context_.metrics->records_out.set(outputs_[0].count());
+    context_.metrics->keys.set(live_keys());
 }
 
 }  // namespace runnel

@@ -38,6 +38,7 @@ subtask_status status_of(const subtask& s, const operator_metrics& m, bool first
     status.records_out = m.records_out.get();
     status.late_dropped = m.late_dropped.get();
     status.skipped = m.skipped.get();
+    status.keys = m.keys.get();
     status.watermark = timestamp(m.watermark.get());
     status.busy = duration(s.metrics.busy.get());
     status.blocked = duration(s.metrics.blocked.get());
@@ -507,6 +508,7 @@ job_status job_core::status() const {
             o.records_out += s.records_out;
             o.late_dropped += s.late_dropped;
             o.skipped += s.skipped;
+            if (s.keys >= 0) o.keys = std::max<std::int64_t>(o.keys, 0) + s.keys;
             o.watermark = std::min(o.watermark, s.watermark);
             o.busy += static_cast<double>(s.busy.count());
             o.blocked += static_cast<double>(s.blocked.count());

@@ -228,6 +228,8 @@ TEST_CASE("the status tells time, duration and size of the newest checkpoint, in
     CHECK(s.checkpoints.durations.sum >= s.checkpoints.took);
     CHECK(s.checkpoints.completed_at <= s.at);
     CHECK(s.checkpoints.bytes_by_operator.at("kept") >= 1000 * sizeof(int));
+    CHECK(s.operators.at(1).keys == 1000);
+    CHECK(s.operators.at(0).keys == -1);
     std::uint64_t sum = 0;
     for (const auto& [name, bytes] : s.checkpoints.bytes_by_operator) sum += bytes;
     CHECK(sum == s.checkpoints.bytes);

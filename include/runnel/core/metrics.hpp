@@ -15,10 +15,14 @@ struct operator_metrics {
     gauge<std::uint64_t> records_out;
     gauge<std::uint64_t> late_dropped;   ///< Late for every window, and no late output to go to.
     gauge<std::uint64_t> skipped;        ///< Unusable records left out by the error policy.
+    gauge<std::int64_t> keys;            ///< That have state now; -1: unknown.
     gauge<std::int64_t> watermark{};     ///< In nanoseconds; `timestamp::min()` before the first.
     /// Of sinks: how long records have been under way since they left their source. Null for others.
     std::unique_ptr<duration_histogram> latency;
-    operator_metrics() { watermark.set(timestamp::min().ns()); }
+    operator_metrics() {
+        keys.set(-1);
+        watermark.set(timestamp::min().ns());
+    }
 };
 
 }  // namespace runnel

@@ -78,6 +78,8 @@ struct operator_context {
 //   using second_type = In2;                        a second input; records come in any order between the two, and
 //   void on_second(In2&&, timestamp, output<Out>&); `advance` gets the lower of the two watermarks
 //
+//   std::size_t live_keys() const;                  how many keys have state, for the status; quick
+//
 //   void save(snapshot_writer&) const;              both or none. `load` comes after `open`, once, and sees the
 //   void load(snapshot_reader&);                    state that belongs to this subtask.
 //

@@ -40,6 +40,8 @@ protected:
     virtual progress activity_changed(activity) { return progress::done; }
     virtual progress tick_operator(timestamp) { return progress::done; }
     virtual timestamp next_tick_of_operator() const { return timestamp::max(); }
+    /// How many keys have state; -1: unknown.
+    virtual std::int64_t live_keys() const { return -1; }
 
     recovery& failures() noexcept { return recovery_; }
     output_group& all_outputs() noexcept { return outputs_; }
@@ -188,6 +190,11 @@ private:
     timestamp next_tick_of_operator() const override {
         if constexpr (requires { op_.next_tick(); }) return op_.next_tick();
         else return timestamp::max();
+    }
+
+    std::int64_t live_keys() const override {
+        if constexpr (requires { op_.live_keys(); }) return static_cast<std::int64_t>(op_.live_keys());
+        else return -1;
     }
 
     Op op_;

@@ -66,6 +66,8 @@ public:
         }
     }
 
+    std::size_t live_keys() const noexcept { return kept_.size(); }
+
 private:
     KeyFn key_of_;
     F f_;

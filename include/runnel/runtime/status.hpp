@@ -25,6 +25,7 @@ struct subtask_status {
     std::uint64_t records_out = 0;
     std::uint64_t late_dropped = 0;
     std::uint64_t skipped = 0;
+    std::int64_t keys = -1;
     timestamp watermark = timestamp::min();
     /// The input or split that event time waits for, and since when; see `operator_status`.
     std::string held_by;
@@ -49,6 +50,7 @@ struct operator_status {
     std::uint64_t records_out = 0;  ///< Main output; 0 for sinks.
     std::uint64_t late_dropped = 0;
     std::uint64_t skipped = 0;
+    std::int64_t keys = -1;  ///< That have state now; -1 where that is not known.
     /// Lowest watermark of its subtasks; `min` before the first, `max` when all have ended.
     timestamp watermark = timestamp::min();
     /// The input (operator and subtask) or split that event time waits for, and since when (processing time);
