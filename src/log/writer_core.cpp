@@ -210,7 +210,15 @@ void writer_core::work(lock& held, bool sync) {
             sync_file();
             check_epoch();
         }
-        if (shows) publish(next);
+        if (shows) {
+            publish(next);
+            // Not while segments are being compacted; then the next time does it.
+            if (begun_)
+                if (const std::unique_lock alone(maintenance_, std::try_to_lock); alone) {
+                    remove_old_segments();
+                    begun_ = false;
+                }
+        }
     } catch (const log_fenced& e) {
         failed = failure::fenced;
         text = e.what();
@@ -301,8 +309,7 @@ void writer_core::begin_segment(std::uint64_t base, std::uint64_t undecided) {
     file_ = make_segment(*partition_, h);
     header_ = h;
     position_ = synced_ = segment_header_size;
-    // Not while segments are being compacted; then the next one does it.
-    if (const std::unique_lock alone(maintenance_, std::try_to_lock); alone) remove_old_segments();
+    begun_ = true;
 }
 
 void writer_core::publish(std::uint64_t next) {
@@ -439,7 +446,8 @@ void writer_core::apply_retention() {
     remove_old_segments();
 }
 
-/// Removes from the oldest on, each for good before the next, so that no gap can be left.
+/// Removes from the oldest on, each for good before the next, so that no gap can be left; none that is not decided, or
+/// that the end for readers lies in.
 void writer_core::remove_old_segments() {
     if (options_.retain_bytes == 0 && options_.retain_for == duration::zero()) return;
     file_system& files = partition_->files();
@@ -452,8 +460,9 @@ void writer_core::remove_old_segments() {
         const std::lock_guard held(mutex_);
         undecided = first_undecided();
     }
+    const std::uint64_t until = std::min(undecided, partition_->end().segment);
     const timestamp now = partition_->clock().now();
-    for (std::size_t i = 0; i + 1 < bases.size() && bases[i + 1] <= undecided; ++i) {
+    for (std::size_t i = 0; i + 1 < bases.size() && bases[i + 1] <= until; ++i) {
         const bool many = options_.retain_bytes != 0 && total - sizes[i] >= options_.retain_bytes;
         bool old = false;
         if (!many && options_.retain_for != duration::zero()) {
@@ -473,8 +482,10 @@ void writer_core::compact(duration keep_deletes) {
     {
         const std::lock_guard held(mutex_);
         check();
-        how.until = std::min(first_undecided(), visible_);
+        how.until = first_undecided();
     }
+    // The one that readers are told to read up to a byte of stays as it is.
+    how.until = std::min(how.until, partition_->end().segment);
     how.keep_deletes = keep_deletes;
     how.segment_bytes = options_.segment_bytes;
     how.batch_bytes = options_.batch_bytes;

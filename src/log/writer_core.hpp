@@ -102,6 +102,7 @@ private:
     segment_header header_;
     std::uint64_t position_ = 0;
     std::uint64_t synced_ = 0;
+    bool begun_ = false;  // a segment, since old ones were removed
     timestamp newest_ = timestamp::min();
     std::string writing_;
     std::vector<batch_header> writing_batches_;

@@ -193,6 +193,30 @@ TEST_CASE("compaction keeps of each key the latest record of the complete segmen
     }
 }
 
+TEST_CASE("the segment in which the end for readers lies is neither compacted nor removed, if it is complete, too") {
+    for (const bool compacts : {true, false}) {
+        testing::memory_file_system disk;
+        const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
+        // What is appended behind the flush is written, batch by batch, and not shown.
+        log_writer out = topic.writer(0, {.batch_bytes = 1, .segment_bytes = 1000, .retain_bytes = compacts ? 0u : 1u});
+        for (int i = 0; i < 4; ++i) out.append({.time = timestamp(i), .key = "k", .value = std::to_string(i)});
+        out.flush();
+        for (int i = 4; i < 14; ++i) out.append({.time = timestamp(i), .key = "k", .value = std::to_string(i)});
+        CHECK(segments_in(disk) == 2);
+        if (compacts) out.compact();
+        else out.apply_retention();
+        const log_topic elsewhere = log_folder("/log", {.files = &disk}).topic("t");
+        CHECK(values(topic) == strings{"0", "1", "2", "3"});
+        CHECK(values(elsewhere) == strings{"0", "1", "2", "3"});
+        out.flush();
+        if (compacts) out.compact();
+        else out.apply_retention();
+        CHECK(values(topic).back() == "13");
+        CHECK(values(topic).size() < 14);
+        CHECK(values(elsewhere) == values(topic));
+    }
+}
+
 TEST_CASE("a crash in the middle of a compaction loses nothing, and the next writer clears up") {
     testing::memory_file_system disk;
     const log_topic topic = log_folder("/log", {.files = &disk}).topic("t", {});
