@@ -47,4 +47,27 @@ std::string_view batch_cursor::fetch(std::uint64_t position, std::size_t n) {
     return std::string_view(buffer_.data(), buffer_size_).substr(at, n);
 }
 
+void look_for_batches(file& from, std::uint32_t salt, std::uint64_t position, std::uint64_t limit,
+                      const std::function<bool(std::uint64_t, const batch_header&)>& f) {
+    constexpr std::size_t window = 1 << 20;
+    std::string bytes(window, '\0');
+    while (position + batch_header_size <= limit) {
+        const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(window, limit - position));
+        const std::size_t n = from.read(position, bytes.data(), wanted);
+        if (n < batch_header_size) return;
+        for (std::size_t i = 0; i + batch_header_size <= n; ++i) {
+            batch_header h;
+            if (!batch_header::may_begin(bytes.data() + i) || !h.decode(bytes.data() + i, salt)) continue;
+            if (f(position + i, h)) return;
+        }
+        position += n - (batch_header_size - 1);
+    }
+}
+
+bool is_whole_batch(file& from, std::uint32_t salt, std::uint64_t position, std::uint64_t limit) {
+    batch_cursor cursor(from, salt, 0);
+    cursor.seek(position, limit);
+    return cursor.next() == batch_cursor::found::batch && cursor.read_body();
+}
+
 }  // namespace runnel::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -58,5 +59,12 @@ private:
     std::uint64_t buffer_at_ = 0;
     std::size_t buffer_size_ = 0;
 };
+
+/// Calls `f(position, header)` for everything from `position` on that is a batch's header by its checksum, wherever
+/// it begins, until `f` answers true.
+void look_for_batches(file& from, std::uint32_t salt, std::uint64_t position, std::uint64_t limit,
+                      const std::function<bool(std::uint64_t, const batch_header&)>& f);
+/// Whether a batch begins at the position whose body fits its checksum, too.
+bool is_whole_batch(file& from, std::uint32_t salt, std::uint64_t position, std::uint64_t limit);
 
 }  // namespace runnel::detail

@@ -1,13 +1,11 @@
 #include "compaction.hpp"
 
-#include <algorithm>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "runnel/core/crc32c.hpp"
+#include "new_segment.hpp"
 #include "runnel/core/error.hpp"
 #include "runnel/log/log_reader.hpp"
 #include "runnel/state/table.hpp"
@@ -16,76 +14,23 @@ namespace runnel::detail {
 
 namespace {
 
-/// A segment that is going to take the place of others.
-class new_segment {
-public:
-    new_segment(const partition& p, const segment_header& first, const compaction& how)
-        : partition_(p),
-          how_(how),
-          header_(first),
-          temporary_(p.path_of(first.base) + ".compacting"),
-          file_(p.files().open(temporary_, open_mode::replace, file_access::owner_only)) {
-        header_.epoch = how.epoch;
+std::string temporary_path(const partition& p, std::uint64_t base) { return p.path_of(base) + ".compacting"; }
+
+/// Puts a segment, durable, in the place of those with these bases, the last of which ends at `end`.
+void replace(const partition& p, new_segment& made, const std::vector<std::uint64_t>& bases, std::uint64_t end,
+             const compaction& how) {
+    made.finish(end);
+    how.check();
+    const std::uint64_t first = made.header().base;
+    p.files().rename(temporary_path(p, first), p.path_of(first));
+    p.files().sync_directory(p.folder());
+    // Each for good before the next, so that what a crash leaves has no gap.
+    for (const std::uint64_t base : bases) {
+        if (base == first) continue;
+        p.files().remove(p.path_of(base));
+        p.files().sync_directory(p.folder());
     }
-
-    std::uint64_t size() const noexcept { return position_ + body_.size(); }
-
-    void append(const log_record& r) {
-        constexpr std::uint64_t widest = std::numeric_limits<std::uint32_t>::max() / 2;
-        if (batch_.count != 0 && (body_.size() >= how_.batch_bytes || r.offset - batch_.base > widest)) write();
-        if (batch_.count == 0) {
-            batch_.base = r.offset;
-            batch_.span = 0;
-        }
-        append_record(r, static_cast<std::uint32_t>(r.offset - batch_.end()), body_);
-        batch_.span = static_cast<std::uint32_t>(r.offset + 1 - batch_.base);
-        batch_.newest = std::max(batch_.newest, r.time);
-        ++batch_.count;
-    }
-
-    /// Puts it, durable, in the place of the segments with these bases, the last of which ends at `end`.
-    void replace(const std::vector<std::uint64_t>& bases, std::uint64_t end) {
-        write();
-        header_.end = end;
-        file_->write(0, header_.encode(partition_.salt()));
-        file_->sync();
-        file_.reset();
-        how_.check();
-        file_system& files = partition_.files();
-        files.rename(temporary_, partition_.path_of(header_.base));
-        files.sync_directory(partition_.folder());
-        // Each for good before the next, so that what a crash leaves has no gap.
-        for (const std::uint64_t base : bases) {
-            if (base == header_.base) continue;
-            files.remove(partition_.path_of(base));
-            files.sync_directory(partition_.folder());
-        }
-    }
-
-private:
-    void write() {
-        if (batch_.count == 0) return;
-        batch_.body_size = static_cast<std::uint32_t>(body_.size());
-        batch_.body_crc = crc32c(body_);
-        batch_.epoch = static_cast<std::uint32_t>(how_.epoch);
-        char head[batch_header_size];
-        batch_.encode(head, partition_.salt());
-        file_->write(position_, {head, sizeof head});
-        file_->write(position_ + sizeof head, body_);
-        position_ += batch_.size();
-        batch_ = {};
-        body_.clear();
-    }
-
-    const partition& partition_;
-    const compaction& how_;
-    segment_header header_;
-    std::string temporary_;
-    std::unique_ptr<file> file_;
-    std::uint64_t position_ = segment_header_size;
-    batch_header batch_;
-    std::string body_;
-};
+}
 
 /// A segment to be compacted.
 struct old_segment {
@@ -135,11 +80,15 @@ void compact(const std::shared_ptr<partition>& p, const compaction& how) {
     for (std::size_t i = 0; i != old.size(); ++i) {
         const old_segment& s = old[i];
         if (to && to->size() + s.bytes > how.segment_bytes) {
-            to->replace(bases, s.header.base);
+            replace(*p, *to, bases, s.header.base, how);
             to.reset();
             bases.clear();
         }
-        if (!to) to = std::make_unique<new_segment>(*p, s.header, how);
+        if (!to) {
+            segment_header header = s.header;
+            header.epoch = how.epoch;
+            to = std::make_unique<new_segment>(*p, header, temporary_path(*p, header.base), how.batch_bytes);
+        }
         bases.push_back(s.header.base);
         for (; r && r->offset < s.end; r = in.next()) {
             if (r->key) {
@@ -149,7 +98,7 @@ void compact(const std::shared_ptr<partition>& p, const compaction& how) {
             to->append(*r);
         }
     }
-    to->replace(bases, end);
+    replace(*p, *to, bases, end, how);
 }
 
 }  // namespace runnel::detail

@@ -46,7 +46,21 @@ void refuse_lost_topic(folder_state& s, const std::string& name) {
     }
 }
 
-void make_topic(folder_state& s, const std::string& name, const log_topic_options& options) {
+std::shared_ptr<topic_state> describe(folder_state& s, const std::string& name, std::uint64_t number,
+                                      std::size_t partitions) {
+    auto topic = std::make_shared<topic_state>();
+    topic->name = name;
+    topic->folder = s.path + "/" + name;
+    for (std::size_t i = 0; i < partitions; ++i)
+        topic->partitions.push_back(std::make_shared<detail::partition>(
+            *s.files, s.clock, topic->folder + "/" + std::to_string(i), detail::salt_of(number, i)));
+    return topic;
+}
+
+}  // namespace
+
+void detail::make_topic(folder_state& s, const std::string& name, std::size_t partitions,
+                        const std::function<void(const topic_state&)>& fill) {
     refuse_symbolic_link(*s.files, s.path);
     const std::string folder = s.path + "/" + name;
     make_durable_directories(*s.files, folder);
@@ -55,38 +69,30 @@ void make_topic(folder_state& s, const std::string& name, const log_topic_option
         throw log_in_use("\"" + folder + "\": another process is making this topic. Try again");
     if (has_topic(s, name)) return;
     refuse_lost_topic(s, name);
-    for (std::size_t i = 0; i < options.partitions; ++i)
+    for (std::size_t i = 0; i < partitions; ++i)
         make_durable_directories(*s.files, folder + "/" + std::to_string(i));
     // Different from that of a topic that was here before.
     const auto number = static_cast<std::uint64_t>(s.clock->now().ns());
-    detail::replace_file(*s.files, topic_file(s, name),
-                         detail::encode_numbers(topic_mark, 0, {number, options.partitions}));
+    fill(*describe(s, name, number, partitions));
+    replace_file(*s.files, topic_file(s, name), encode_numbers(topic_mark, 0, {number, partitions}));
 }
 
-std::shared_ptr<const topic_state> read_topic(folder_state& s, const std::string& name) {
+std::shared_ptr<const topic_state> detail::read_topic(folder_state& s, const std::string& name) {
     const std::string path = topic_file(s, name);
+    if (!has_topic(s, name))
+        throw error("there is no topic \"" + name + "\" in \"" + s.path +
+                    "\". Make it by topic(name, {.partitions = n})");
     refuse_symbolic_link(*s.files, s.path);
     refuse_symbolic_link(*s.files, s.path + "/" + name);
     const auto f = s.files->open(path, open_mode::read, file_access::owner_only);
     std::uint64_t number = 0;
     std::uint64_t partitions = 0;
-    if (!detail::decode_numbers(detail::read_small_file(*f, 24), topic_mark, 0, {&number, &partitions}) ||
-        partitions == 0 || partitions > most_partitions)
+    if (!decode_numbers(read_small_file(*f, 24), topic_mark, 0, {&number, &partitions}) || partitions == 0 ||
+        partitions > most_partitions)
         throw log_corrupted(path, 0, "this does not describe a topic of this version of runnel. Restore the file from "
                                      "a copy");
-    auto topic = std::make_shared<topic_state>();
-    topic->name = name;
-    topic->folder = s.path + "/" + name;
-    for (std::uint64_t i = 0; i < partitions; ++i) {
-        std::string folder = topic->folder + "/" + std::to_string(i);
-        refuse_symbolic_link(*s.files, folder);
-        topic->partitions.push_back(
-            std::make_shared<detail::partition>(*s.files, s.clock, std::move(folder), detail::salt_of(number, i)));
-    }
-    return topic;
+    return describe(s, name, number, static_cast<std::size_t>(partitions));
 }
-
-}  // namespace
 
 void detail::check_name(const char* what, const std::string& name) {
     const bool good = !name.empty() && name.size() <= 200 && name.front() != '.' &&
@@ -113,7 +119,8 @@ log_topic log_folder::topic(const std::string& name, const log_topic_options& op
                     " partitions. Give 1 to " + std::to_string(most_partitions));
     {
         const std::lock_guard lock(state_->mutex);
-        if (!has_topic(*state_, name)) make_topic(*state_, name, options);
+        if (!has_topic(*state_, name))
+            detail::make_topic(*state_, name, options.partitions, [](const topic_state&) {});
     }
     log_topic t = topic(name);
     if (t.partitions() != options.partitions)
@@ -128,12 +135,7 @@ log_topic log_folder::topic(const std::string& name) {
     const std::lock_guard lock(state_->mutex);
     std::weak_ptr<const topic_state>& known = state_->topics[name];
     std::shared_ptr<const topic_state> topic = known.lock();
-    if (!topic) {
-        if (!has_topic(*state_, name))
-            throw error("there is no topic \"" + name + "\" in \"" + state_->path +
-                        "\". Make it by topic(name, {.partitions = n})");
-        known = topic = read_topic(*state_, name);
-    }
+    if (!topic) known = topic = detail::read_topic(*state_, name);
     return log_topic(std::move(topic));
 }
 

@@ -23,26 +23,13 @@ struct look_behind {
 
 look_behind look(file& f, std::uint32_t salt, std::uint64_t position, std::uint64_t size, std::uint64_t offset) {
     look_behind seen;
-    std::string bytes(window, '\0');
-    for (std::uint64_t at = position; at + batch_header_size <= size;) {
-        const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(window, size - at));
-        const std::size_t n = f.read(at, bytes.data(), wanted);
-        if (n < batch_header_size) break;
-        for (std::size_t i = 0; i + batch_header_size <= n; ++i) {
-            batch_header h;
-            if (!batch_header::may_begin(bytes.data() + i) || !h.decode(bytes.data() + i, salt)) continue;
-            // An earlier batch of the same partition, inside a record's value for one, proves nothing.
-            if (h.base < offset) continue;
-            if (h.synced > position) {
-                seen.synced = true;
-                return seen;
-            }
-            batch_cursor body(f, salt, 0);
-            body.seek(at + i, size);
-            if (body.next() == batch_cursor::found::batch && body.read_body()) seen.good = true;
-        }
-        at += n - (batch_header_size - 1);
-    }
+    look_for_batches(f, salt, position, size, [&](std::uint64_t at, const batch_header& h) {
+        // An earlier batch of the same partition, inside a record's value for one, proves nothing.
+        if (h.base < offset) return false;
+        seen.synced = h.synced > position;
+        seen.good = seen.good || (!seen.synced && is_whole_batch(f, salt, at, size));
+        return seen.synced;
+    });
     return seen;
 }
 

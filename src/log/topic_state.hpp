@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,13 @@ struct folder_state {
     std::mutex mutex;
     std::map<std::string, std::weak_ptr<const topic_state>> topics;
 };
+
+/// Makes a topic; it is there when `fill`, which may write to its partitions, has returned.
+/// Errors: `log_in_use`.
+void make_topic(folder_state& in, const std::string& name, std::size_t partitions,
+                const std::function<void(const topic_state&)>& fill);
+/// Errors: `error` if there is no such topic; `log_corrupted`.
+std::shared_ptr<const topic_state> read_topic(folder_state& in, const std::string& name);
 
 /// Errors: `error` if it may not be the name of a folder; `what` says of what it is the name.
 void check_name(const char* what, const std::string& name);

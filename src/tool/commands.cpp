@@ -21,6 +21,8 @@ constexpr command commands[] = {
      "what a job's checkpoints, or a savepoint, hold; verifies all checksums"},
     {"topics", topics, "FOLDER [TOPIC]", "what the topics of a log hold; verifies all that readers may see"},
     {"records", records, "FOLDER TOPIC PARTITION [FROM-OFFSET [COUNT]]", "prints records of a log, a line each"},
+    {"repair", repair, "FOLDER TOPIC NEW-FOLDER",
+     "copies what can be read of a damaged topic into a new log, and says what is lost"},
 };
 
 void print_usage(std::ostream& to) {
@@ -28,8 +30,8 @@ void print_usage(std::ostream& to) {
     for (const command& c : commands)
         to << "  runnel " << c.name << " " << c.arguments << "\n      " << c.does << "\n";
     to << "  runnel help, runnel version\n"
-          "Changes nothing. Ends with 0 if all is well, 1 if something is damaged or cannot be read, 2 if asked "
-          "wrongly.\n";
+          "Changes nothing that is there. Ends with 0 if all is well, 1 if something is damaged or cannot be read, 2 "
+          "if asked wrongly.\n";
 }
 
 }  // namespace

@@ -36,6 +36,8 @@ int checkpoints(const std::vector<std::string>& arguments, const surroundings& i
 int topics(const std::vector<std::string>& arguments, const surroundings& in);
 /// `runnel records FOLDER TOPIC PARTITION [FROM [COUNT]]`: prints records, a line each.
 int records(const std::vector<std::string>& arguments, const surroundings& in);
+/// `runnel repair FOLDER TOPIC NEW-FOLDER`: copies what can be read of a topic, and says what is lost.
+int repair(const std::vector<std::string>& arguments, const surroundings& in);
 
 /// The number that the text is, all of it.
 std::optional<std::uint64_t> number_in(const std::string& text);

@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "runnel/log/log_error.hpp"
 #include "runnel/log/log_folder.hpp"
+#include "runnel/log/log_repair.hpp"
 
 namespace runnel::tool {
 
@@ -86,6 +87,31 @@ int records(const std::vector<std::string>& arguments, const surroundings& in) {
         in.out << "\n";
     }
     return all_well;
+}
+
+int repair(const std::vector<std::string>& arguments, const surroundings& in) {
+    if (arguments.size() != 3) {
+        in.err << "usage: runnel repair FOLDER TOPIC NEW-FOLDER\n";
+        return wrong_usage;
+    }
+    const log_repair done = repair_topic({.files = &in.files}, arguments[0], arguments[1], arguments[2]);
+    in.out << "topic " << quoted(arguments[1]) << ", " << counted(done.partitions, "partition", "partitions")
+           << ", copied to \"" << arguments[2] << "\": " << counted(done.records, "record", "records") << ", "
+           << counted(done.bytes, "byte", "bytes") << " of keys and values";
+    if (done.undecided != 0)
+        in.out << "; " << counted(done.undecided, "undecided transaction", "undecided transactions")
+               << " moved to the end";
+    in.out << "\n";
+    for (const log_loss& l : done.lost) {
+        in.out << "  LOST in partition " << l.partition << ": ";
+        if (l.first == l.end) in.out << "no known offset";
+        else if (l.end - l.first == 1) in.out << "offset " << grouped(l.first);
+        else in.out << "offsets " << grouped(l.first) << " to " << grouped(l.end - 1);
+        in.out << ", " << counted(l.bytes, "byte", "bytes") << " at byte " << l.position << " of \"" << l.file
+               << "\": " << l.what << "\n";
+    }
+    if (done.lost.empty()) in.out << "  nothing is lost\n";
+    return done.lost.empty() ? all_well : something_is_wrong;
 }
 
 }  // namespace runnel::tool

@@ -87,3 +87,34 @@ TEST_CASE("the tool says what is undecided, damaged or missing in a log") {
     CHECK(run(fs, {"records", "/log", "clicks"}).code == 2);
     CHECK(run(fs, {"records", "/log", "clicks", "0", "-1"}).code == 2);
 }
+
+TEST_CASE("the tool copies what can be read of a damaged topic into a new log, and says what is lost") {
+    memory_file_system fs;
+    write_log(fs);
+    const outcome whole = run(fs, {"repair", "/log", "clicks", "/whole"});
+    CHECK(whole.out == "topic 'clicks', 2 partitions, copied to \"/whole\": 3 records, 12 bytes of keys and values\n"
+                       "  nothing is lost\n");
+    CHECK(whole.code == 0);
+    CHECK(run(fs, {"topics", "/whole"}).out == run(fs, {"topics", "/log"}).out);
+
+    {
+        log_writer w = log_folder("/log", {.files = &fs}).topic("clicks").writer(0);
+        w.append({.time = timestamp(7), .value = "last"});
+    }
+    const std::string segment = "/log/clicks/0/00000000000000000000.log";
+    std::string bytes = fs.get(segment);
+    bytes[70] ^= 1;
+    fs.put(segment, bytes);
+    const outcome repaired = run(fs, {"repair", "/log", "clicks", "/copy"});
+    CHECK(repaired.code == 1);
+    CHECK(repaired.out == "topic 'clicks', 2 partitions, copied to \"/copy\": 1 record, 4 bytes of keys and values\n"
+                          "  LOST in partition 0: offsets 0 to 2, 144 bytes at byte 64 of \"" + segment +
+                              "\": here is no batch of records that is whole\n");
+    CHECK(fs.get(segment) == bytes);
+    CHECK(run(fs, {"records", "/copy", "clicks", "0"}).out == "3 1970-01-01T00:00:00.000000007Z without-key 'last'\n");
+    CHECK(run(fs, {"topics", "/copy"}).code == 0);
+
+    CHECK(run(fs, {"repair", "/log", "clicks", "/copy"}).err.find("runnel repair: there is something at") == 0);
+    CHECK(run(fs, {"repair", "/log", "orders", "/copy"}).code == 1);
+    CHECK(run(fs, {"repair", "/log", "clicks"}).code == 2);
+}
