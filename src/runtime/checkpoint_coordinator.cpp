@@ -220,7 +220,12 @@ void checkpoint_coordinator::trigger() {
     pending_ = pending();
     pending_->id = ++last_;
     pending_->begun = clock_.now();
-    if (!requests_.empty()) {
+    // Who reads the state again and again does not keep the job from its checkpoints, nor these the reader: they take
+    // turns.
+    const bool reads = !requests_.empty() && requests_.front()->what == request::kind::reading;
+    const bool is_due = pending_->begun >= next_at_;
+    read_last_ = reads && !(is_due && read_last_);
+    if (!requests_.empty() && (!reads || read_last_)) {
         pending_->on_request = requests_.front();
         requests_.pop_front();
         if (pending_->on_request->stop) stop_at_.store(pending_->id, std::memory_order_relaxed);
@@ -311,7 +316,7 @@ void checkpoint_coordinator::complete() {
         std::lock_guard lock(mutex_);
         on_request = pending_->on_request;
         begun = pending_->begun;
-        c = assemble(pending_->id, on_request && !on_request->savepoint.empty(), prepared);
+        c = assemble(pending_->id, on_request && on_request->what != request::kind::checkpoint, prepared);
     }
     std::exception_ptr failure;
     std::string why;
@@ -327,7 +332,7 @@ void checkpoint_coordinator::complete() {
         return failed(why);
     }
     // A savepoint is the user's: a crash goes back to the checkpoint before it, so its results can't be shown yet.
-    if (on_request && !on_request->savepoint.empty() && !on_request->stop) {
+    if (on_request && !on_request->is_for_recovery()) {
         std::lock_guard lock(mutex_);
         carried_ = std::move(prepared);
     } else {
@@ -337,17 +342,21 @@ void checkpoint_coordinator::complete() {
     tell(checkpoint_step::acknowledge, c.id);
     std::lock_guard lock(mutex_);
     pending_.reset();
-    failures_ = 0;
-    count(c, clock_.now() - begun);
-    plan_next(std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause));
-    if (on_request) answer(on_request, c.id, nullptr);
+    if (!on_request || on_request->what != request::kind::reading) {
+        failures_ = 0;
+        count(c, clock_.now() - begun);
+        plan_next(std::max(begun + options_.checkpoints.interval, clock_.now() + options_.checkpoints.min_pause));
+    }
+    if (!on_request) return;
+    on_request->made = std::move(c);
+    answer(on_request, nullptr);
 }
 
 void checkpoint_coordinator::write(const checkpoint& c, const request* on_request) {
-    if (on_request && !on_request->savepoint.empty())
-        write_savepoint(*options_.checkpoints.files, on_request->savepoint, c, options_.checkpoints.on_step);
+    if (on_request && on_request->what == request::kind::savepoint)
+        write_savepoint(*options_.checkpoints.files, on_request->folder, c, options_.checkpoints.on_step);
     // What the job stops at is what its folder goes on from, too: the results are about to be shown.
-    if (store_ && (!on_request || on_request->savepoint.empty() || on_request->stop)) store_->write(c);
+    if (store_ && (!on_request || on_request->is_for_recovery())) store_->write(c);
 }
 
 void checkpoint_coordinator::commit(checkpoint_id id, const prepared_results& prepared) {
@@ -371,7 +380,7 @@ void checkpoint_coordinator::give_up(const std::string& why) {
 /// The same for a job that does not go on, so that nothing is part of a later checkpoint. With the lock.
 void checkpoint_coordinator::drop(const char* why) noexcept {
     if (!pending_) return;
-    if (pending_->on_request) answer(pending_->on_request, 0, error_of([&] { return why; }));
+    if (pending_->on_request) answer(pending_->on_request, error_of([&] { return why; }));
     pending_.reset();
 }
 
@@ -389,7 +398,7 @@ void checkpoint_coordinator::prune(checkpoint_id newest) {
 void checkpoint_coordinator::failed(const std::string& why) {
     const std::string what = fmt::format("checkpoint {} failed: {}", pending_->id, why);
     const bool stopping = stop_at_.load(std::memory_order_relaxed) == pending_->id;
-    if (pending_->on_request && !pending_->on_request->savepoint.empty() && !stopping) return give_up(what);
+    if (pending_->on_request && !pending_->on_request->is_for_recovery()) return give_up(what);
     ++status_.failed;
     status_.last_failure = what;
     give_up(what);
@@ -490,8 +499,9 @@ void checkpoint_coordinator::make_last() {
     std::lock_guard lock(mutex_);
     count(c, clock_.now() - c.taken);
     std::erase_if(requests_, [&](const std::shared_ptr<request>& r) {
-        if (!r->savepoint.empty()) return false;
-        answer(r, c.id, nullptr);
+        if (r->what != request::kind::checkpoint) return false;
+        r->made.id = c.id;
+        answer(r, nullptr);
         return true;
     });
 }
@@ -517,9 +527,7 @@ checkpoint_status checkpoint_coordinator::status() {
     return status_;
 }
 
-void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoint_id id,
-                                    std::exception_ptr failure) noexcept {
-    r->id = id;
+void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, std::exception_ptr failure) noexcept {
     r->failure = std::move(failure);
     r->done = true;
     answered_.notify_all();
@@ -527,16 +535,23 @@ void checkpoint_coordinator::answer(const std::shared_ptr<request>& r, checkpoin
 
 void checkpoint_coordinator::refuse_all(const char* why) noexcept {
     for (const auto& r : requests_)
-        answer(r, 0, error_of([&] {
-                   return fmt::format("there is no {}: {}.", r->savepoint.empty() ? "checkpoint" : "savepoint", why);
-               }));
+        answer(r, error_of([&] { return fmt::format("there is no {}: {}.", word_for(*r), why); }));
     requests_.clear();
+}
+
+const char* checkpoint_coordinator::word_for(const request& r) {
+    switch (r.what) {
+        case request::kind::checkpoint: return "checkpoint";
+        case request::kind::savepoint: return "savepoint";
+        case request::kind::reading: break;
+    }
+    return "state to be read";
 }
 
 void checkpoint_coordinator::ask(std::shared_ptr<request> r) {
     {
         std::lock_guard lock(mutex_);
-        if (over_) throw checkpoint_error("there is no checkpoint of a job that has ended.");
+        if (over_) throw checkpoint_error(fmt::format("there is no {} of a job that has ended.", word_for(*r)));
         requests_.push_back(r);
     }
     wake();
@@ -556,7 +571,7 @@ checkpoint_id checkpoint_coordinator::make_checkpoint() {
                                "...}");
     auto r = std::make_shared<request>();
     ask(r);
-    return r->id;
+    return r->made.id;
 }
 
 void checkpoint_coordinator::make_savepoint(const std::string& folder, bool stop) {
@@ -567,9 +582,17 @@ void checkpoint_coordinator::make_savepoint(const std::string& folder, bool stop
         throw checkpoint_error("there is something in the folder \"" + folder +
                                "\". Name a new one for the savepoint.");
     auto r = std::make_shared<request>();
-    r->savepoint = folder;
+    r->what = request::kind::savepoint;
+    r->folder = folder;
     r->stop = stop;
     ask(std::move(r));
+}
+
+checkpoint checkpoint_coordinator::read_state() {
+    auto r = std::make_shared<request>();
+    r->what = request::kind::reading;
+    ask(r);
+    return std::move(r->made);
 }
 
 void checkpoint_coordinator::call_at(timestamp t) {

@@ -87,14 +87,19 @@ public:
     checkpoint_id make_checkpoint();
     /// Writes a savepoint to a folder, and with `stop` ends the job behind it.
     void make_savepoint(const std::string& folder, bool stop);
+    /// The state as a savepoint would have it, in memory.
+    checkpoint read_state();
 
 private:
     struct request {
-        std::string savepoint;  ///< Folder; empty: a checkpoint.
+        enum class kind : unsigned char { checkpoint, savepoint, reading } what = kind::checkpoint;
+        std::string folder;  ///< Of a savepoint.
         bool stop = false;
         bool done = false;
-        checkpoint_id id = 0;
+        checkpoint made;  ///< Its number; of a reading all of it.
         std::exception_ptr failure;
+        /// It is the job's: what it goes back to after a crash.
+        bool is_for_recovery() const noexcept { return what == kind::checkpoint || stop; }
     };
     struct pending {
         checkpoint_id id = 0;
@@ -113,6 +118,7 @@ private:
     void complete();
     void make_last();
     void write(const checkpoint& c, const request* on_request);
+    static const char* word_for(const request& r);
     checkpoint assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared);
     void commit(checkpoint_id id, const prepared_results& prepared);
     void prune(checkpoint_id newest);
@@ -122,7 +128,7 @@ private:
     void drop(const char* why) noexcept;
     void failed(const std::string& why);
     void carry(subtask_state& state);
-    void answer(const std::shared_ptr<request>& r, checkpoint_id id, std::exception_ptr failure) noexcept;
+    void answer(const std::shared_ptr<request>& r, std::exception_ptr failure) noexcept;
     void refuse_all(const char* why) noexcept;
     bool restarts(timestamp now) noexcept;
     std::string owner(plan::node_id id) const;
@@ -155,6 +161,7 @@ private:
     std::optional<pending> pending_;
     std::map<std::size_t, subtask_state> ended_;  // subtasks that have come to their end
     std::deque<std::shared_ptr<request>> requests_;
+    bool read_last_ = false;  ///< The newest barrier was that of a reading.
     /// What was prepared for checkpoints that have failed: part of the next.
     prepared_results carried_;
     checkpoint_id last_ = 0;

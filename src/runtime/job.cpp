@@ -22,6 +22,7 @@ void job::drain() { core_->drain(); }
 checkpoint_id job::checkpoint() { return core_->needed_coordinator().make_checkpoint(); }
 void job::savepoint(const std::string& folder) { core_->needed_coordinator().make_savepoint(folder, false); }
 void job::stop_with_savepoint(const std::string& folder) { core_->needed_coordinator().make_savepoint(folder, true); }
+runnel::checkpoint job::read_state() { return core_->needed_coordinator().read_state(); }
 bool job::is_done() const { return core_->is_done(); }
 job_status job::status() const { return core_->status(); }
 job_view job::view() const { return job_view(core_->watched()); }
