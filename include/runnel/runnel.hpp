@@ -182,6 +182,7 @@
 #include "runnel/window/distinct_count.hpp"
 #include "runnel/window/event_calendar.hpp"
 #include "runnel/window/first_last.hpp"
+#include "runnel/window/frozen_slices.hpp"
 #include "runnel/window/hyper_log_log.hpp"
 #include "runnel/window/inline_list.hpp"
 #include "runnel/window/kept_window.hpp"

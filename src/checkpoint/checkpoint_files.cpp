@@ -52,6 +52,7 @@ manifest describe(const checkpoint& c, bool is_savepoint) {
             manifest::state& s = o.states.emplace_back();
             s.name = name;
             s.keyed = true;
+            if (const auto n = from.state.keys.find(name); n != from.state.keys.end()) s.keys = n->second;
             for (const auto& [group, bytes] : groups) {
                 if (group >= m.key_groups)
                     throw checkpoint_error("operator '" + from.name + "' has state in key group " +
@@ -337,6 +338,7 @@ checkpoint read_checkpoint(file_system& files, const std::string& folder, checkp
         for (const auto& s : from.states) {
             if (s.keyed) o.state.keyed[s.name];
             else o.state.local[s.name].resize(s.chunks.size());
+            if (s.keys) o.state.keys[s.name] = *s.keys;
         }
     }
     read_chunks(files, folder, m, [&](std::size_t i, const manifest::state& s, const manifest::chunk& chunk) -> auto& {

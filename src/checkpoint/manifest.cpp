@@ -2,7 +2,7 @@
 //
 // manifest-ID, the manifest of checkpoint ID; its presence is what completes the checkpoint:
 //   8 bytes "runnelCP"
-//   u32  format version, 1; what follows is as version 1 has it
+//   u32  format version, 2; what follows is as version 2 has it
 //   u64  bytes of this file, all of it
 //   u64  ID
 //   i64  when it was taken: nanoseconds since the epoch, by the job's clock
@@ -13,6 +13,7 @@
 //   u32  number of data files: u64 number, u64 bytes; numbers rise and are at most ID
 //   u32  number of operators: string name, string kind, u64 parallelism,
 //     u32  number of states: u8 1: keyed, 0: local, string name; (keyed, name) rise
+//       u64  keyed: number of keys in it, 2^64 - 1 if it is not known; version 1 does not have this
 //       u32  number of chunks, one per key group that holds something (rising), or one per local entry (0, 1, 2, ...):
 //         u32  key group or entry
 //         u32  which of the data files above, from 0
@@ -21,6 +22,8 @@
 //         u32  their CRC-32C
 //         u64  their XXH64, seed 0
 //   u32  CRC-32C of everything before
+//
+// Version 1 also differs in what operators save: see window/saved_state.hpp.
 //
 // data-NUMBER, the chunks that were new in checkpoint NUMBER; it is complete before a manifest refers to it, and never
 // changes. Chunks do not overlap:
@@ -52,7 +55,9 @@ namespace {
 
 constexpr std::string_view manifest_magic = "runnelCP";
 constexpr std::string_view data_magic = "runnelCD";
-constexpr std::uint32_t format_version = 1;
+constexpr std::uint32_t manifest_version = 2;
+constexpr std::uint32_t data_version = 1;
+constexpr std::uint64_t unknown_keys = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t manifest_head_size = 20;
 constexpr std::size_t crc_size = 4;
 
@@ -114,7 +119,7 @@ std::vector<manifest::chunk> take_chunks(byte_reader& in, const manifest& m, boo
     return chunks;
 }
 
-manifest take_manifest(byte_reader& in) {
+manifest take_manifest(byte_reader& in, std::uint32_t version) {
     manifest m;
     m.id = in.take_raw<checkpoint_id>();
     m.taken = timestamp(in.take_raw<std::int64_t>());
@@ -146,6 +151,8 @@ manifest take_manifest(byte_reader& in) {
                 if (std::tie(s.keyed, s.name) <= std::tie(last.keyed, last.name))
                     throw decode_error("states are out of order");
             }
+            if (s.keyed && version >= 2)
+                if (const auto keys = in.take_raw<std::uint64_t>(); keys != unknown_keys) s.keys = keys;
             s.chunks = take_chunks(in, m, s.keyed);
             o.states.push_back(std::move(s));
         }
@@ -155,7 +162,9 @@ manifest take_manifest(byte_reader& in) {
     return m;
 }
 
-void check_head(std::string_view head, std::string_view magic, const std::string& path, const char* what) {
+/// Returns the format version, which is at most `newest`.
+std::uint32_t check_head(std::string_view head, std::string_view magic, std::uint32_t newest, const std::string& path,
+                         const char* what) {
     if (!head.starts_with(magic))
         throw checkpoint_error("\"" + path + "\" is not " + what +
                                " of runnel: it begins otherwise. Give the folder of a job's checkpoints, or of a "
@@ -163,11 +172,12 @@ void check_head(std::string_view head, std::string_view magic, const std::string
     if (head.size() < magic.size() + 4) throw_damaged(path, head.size(), "it ends within its head");
     byte_reader in(head.substr(magic.size()));
     const auto version = in.take_raw<std::uint32_t>();
-    if (version > format_version)
+    if (version > newest)
         throw checkpoint_error("\"" + path + "\" has format version " + std::to_string(version) +
-                               ", and this program reads versions up to " + std::to_string(format_version) +
+                               ", and this program reads versions up to " + std::to_string(newest) +
                                ". Build the program with a newer runnel to restore from it");
     if (version == 0) throw_damaged(path, magic.size(), "its format version is 0, which there never was");
+    return version;
 }
 
 std::string read_all(file& f, std::uint64_t size) {
@@ -230,6 +240,7 @@ checkpoint_info manifest::info() const {
             saved_state_info& in = of.states.emplace_back();
             in.name = s.name;
             in.keyed = s.keyed;
+            in.keys = s.keys;
             in.parts = s.chunks.size();
             for (const chunk& c : s.chunks) {
                 in.bytes += c.length;
@@ -243,7 +254,7 @@ checkpoint_info manifest::info() const {
 
 std::string encode(const manifest& m) {
     std::string out(manifest_magic);
-    put(format_version, out);
+    put(manifest_version, out);
     put(std::uint64_t{0}, out);
     put(m.id, out);
     put(m.taken.ns(), out);
@@ -269,6 +280,7 @@ std::string encode(const manifest& m) {
         for (const auto& s : o.states) {
             put(static_cast<std::uint8_t>(s.keyed), out);
             put_string(s.name, out);
+            if (s.keyed) put(s.keys.value_or(unknown_keys), out);
             put_count(s.chunks.size(), out);
             for (const auto& c : s.chunks) {
                 put(c.number, out);
@@ -292,7 +304,7 @@ manifest read_manifest(file_system& files, const std::string& folder, checkpoint
     const std::uint64_t size = f->size();
     // What is of another kind need not be read to its end.
     const std::string head = read_all(*f, std::min<std::uint64_t>(size, manifest_head_size));
-    check_head(head, manifest_magic, path, "a checkpoint's manifest");
+    const std::uint32_t version = check_head(head, manifest_magic, manifest_version, path, "a checkpoint's manifest");
     if (size < manifest_head_size + crc_size) throw_damaged(path, size, "it ends within its head");
     byte_reader length(std::string_view(head).substr(manifest_magic.size() + 4));
     const auto wanted = length.take_raw<std::uint64_t>();
@@ -308,7 +320,7 @@ manifest read_manifest(file_system& files, const std::string& folder, checkpoint
     byte_reader in(body.substr(manifest_head_size));
     manifest m;
     try {
-        m = take_manifest(in);
+        m = take_manifest(in, version);
     } catch (const decode_error& e) {
         throw_damaged(path, body.size() - in.remaining(), e.what());
     }
@@ -337,7 +349,7 @@ folder_contents look_into(file_system& files, const std::string& folder) {
 
 std::string data_header(std::uint64_t number) {
     std::string out(data_magic);
-    put(format_version, out);
+    put(data_version, out);
     put(number, out);
     put(crc32c(out), out);
     return out;
@@ -345,7 +357,7 @@ std::string data_header(std::uint64_t number) {
 
 void check_data_header(file& f, std::uint64_t number) {
     const std::string head = read_all(f, data_header_size);
-    check_head(head, data_magic, f.name(), "a checkpoint's data file");
+    check_head(head, data_magic, data_version, f.name(), "a checkpoint's data file");
     if (head != data_header(number))
         throw_damaged(f.name(), data_magic.size(),
                       "it does not begin as data file " + std::to_string(number) + " does");

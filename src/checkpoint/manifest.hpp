@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +35,8 @@ struct manifest {
     struct state {
         std::string name;
         bool keyed = false;
-        std::vector<chunk> chunks;
+        std::optional<std::uint64_t> keys = {};
+        std::vector<chunk> chunks = {};
         const chunk* find(std::uint32_t number) const noexcept;
     };
     struct operator_entry {

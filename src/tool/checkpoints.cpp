@@ -19,7 +19,8 @@ void print(const checkpoint_info& c, std::ostream& out) {
         out << ", parallelism " << grouped(o.parallelism) << (o.states.empty() ? ", no state" : "") << "\n";
         for (const saved_state_info& s : o.states)
             out << "    " << quoted(s.name) << ", "
-                << (s.keyed ? "keyed, " + counted(s.parts, "key group", "key groups")
+                << (s.keyed ? "keyed, " + (s.keys ? counted(*s.keys, "key", "keys") + " in " : "") +
+                                  counted(s.parts, "key group", "key groups")
                             : "local, " + counted(s.parts, "entry", "entries"))
                 << ", " << counted(s.bytes, "byte", "bytes") << "\n";
     }

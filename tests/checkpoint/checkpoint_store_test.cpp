@@ -444,14 +444,15 @@ TEST_CASE("a newer format is refused with both numbers, in a manifest and in dat
     memory_file_system fs;
     checkpoint_store store(fs, "/a");
     store.write(sums(1, 1, 1));
-    for (const std::string name : {"/a/manifest-1", "/a/data-1"}) {
+    for (const auto& [name, newest] : {std::pair<std::string, int>{"/a/manifest-1", 2}, {"/a/data-1", 1}}) {
         const std::string good = fs.get(name);
         std::string newer = good;
-        newer[8] = 2;
+        newer[8] = static_cast<char>(newest + 1);
         fs.put(name, newer);
         CHECK(failure([&] { store.read(1); }) ==
-              "\"" + name + "\" has format version 2, and this program reads versions up to 1. Build the program with "
-                            "a newer runnel to restore from it");
+              "\"" + name + "\" has format version " + std::to_string(newest + 1) +
+                  ", and this program reads versions up to " + std::to_string(newest) +
+                  ". Build the program with a newer runnel to restore from it");
         fs.put(name, good);
     }
 }

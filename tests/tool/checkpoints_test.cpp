@@ -20,6 +20,7 @@ checkpoint clicks() {
     checkpoint c{7, "clicks", 128, timestamp(1'700'000'000'000'000'000), false, {}, {}};
     c.operators.push_back({"read", "source", 1, {{}, {{"positions", {"12345"}}}}});
     c.operators.push_back({"count", "", 4, {{{"sums", {{0, "1234"}, {9, std::string(2000, 'x')}}}}, {}}});
+    c.operators[1].state.keys["sums"] = 1003;
     c.operators.push_back({"nothing", "map", 2, {}});
     return c;
 }
@@ -41,14 +42,14 @@ TEST_CASE("the tool lists what checkpoints hold, and verifies them") {
   'read' ('source'), parallelism 1
     'positions', local, 1 entry, 5 bytes
   'count', parallelism 4
-    'sums', keyed, 2 key groups, 2,004 bytes
+    'sums', keyed, 1,003 keys in 2 key groups, 2,004 bytes
   'nothing' ('map'), parallelism 2, no state
   verified
 checkpoint 8 of job 'clicks', taken 2023-11-14T22:13:20Z, 128 key groups, 2,009 bytes, 4 of them new
   'read' ('source'), parallelism 1
     'positions', local, 1 entry, 5 bytes
   'count', parallelism 4
-    'sums', keyed, 2 key groups, 2,004 bytes
+    'sums', keyed, 1,003 keys in 2 key groups, 2,004 bytes
   'nothing' ('map'), parallelism 2, no state
   verified
 )");

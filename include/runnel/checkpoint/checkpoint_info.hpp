@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct saved_state_info {
     /// Key groups, or entries of local state, that hold something.
     std::size_t parts = 0;
     std::uint64_t bytes = 0;
+    /// Of keyed state: keys that have something in it, one that has windows in several slices of time once in each.
+    /// None if it was not counted.
+    std::optional<std::uint64_t> keys = {};
 };
 
 /// What a manifest says about one operator.

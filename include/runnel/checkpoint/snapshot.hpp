@@ -28,6 +28,8 @@ struct key_group_range {
 struct operator_snapshot {
     std::map<std::string, std::map<key_group, std::string>, std::less<>> keyed;
     std::map<std::string, std::vector<std::string>, std::less<>> local;
+    /// How many keys keyed state has, where that was counted; only to be told.
+    std::map<std::string, std::uint64_t, std::less<>> keys = {};
 
     /// Adds what another subtask of the same operator has written.
     void add(operator_snapshot&& other) {
@@ -35,6 +37,7 @@ struct operator_snapshot {
             for (auto& [group, bytes] : groups) keyed[name][group] += bytes;
         for (auto& [name, entries] : other.local)
             for (auto& bytes : entries) local[name].push_back(std::move(bytes));
+        for (auto& [name, n] : other.keys) keys[name] += n;
     }
     friend bool operator==(const operator_snapshot&, const operator_snapshot&) = default;
 };
@@ -66,6 +69,8 @@ public:
     std::string& keyed(std::string_view name, key_group g) { return slot(into_.keyed, name)[g]; }
     /// A new entry of local state `name`; append to it. Valid until the next call.
     std::string& local(std::string_view name) { return slot(into_.local, name).emplace_back(); }
+    /// Says that keyed state `name` has so many more keys, for who looks at the checkpoint.
+    void count_keys(std::string_view name, std::uint64_t n) { slot(into_.keys, name) += n; }
     /// Has `step()` called until it answers true: a copy of state that is made little by little, while the operator
     /// goes on, keeps its pause short. What the copy shows is the state of now.
     template <class Step>
@@ -90,6 +95,7 @@ private:
 class snapshot_reader {
 public:
     snapshot_reader(const operator_snapshot& from, key_group_range mine) : from_(from), mine_(mine) {}
+    key_group_range mine() const noexcept { return mine_; }
     /// Calls `f(group, bytes)` for each of this subtask's groups that has state `name`.
     template <class F>
     void keyed(std::string_view name, F&& f) const {

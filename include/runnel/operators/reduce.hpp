@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
 
 #include "runnel/codec/codec.hpp"
 #include "runnel/operators/operator.hpp"
+#include "runnel/state/frozen_table.hpp"
 #include "runnel/state/key_group.hpp"
 #include "runnel/state/saved_layout.hpp"
 #include "runnel/state/table.hpp"
@@ -30,6 +32,7 @@ public:
         const K key = key_of_(std::as_const(value));
         const std::uint64_t hash = kept_.hash(key);
         if (T* kept = kept_.find(key, hash)) {
+            kept_.announce(key, hash);
             *kept = std::invoke(f_, std::as_const(*kept), std::as_const(value));
             out.emit(*kept, t);
         } else {
@@ -40,10 +43,15 @@ public:
 
     void save(snapshot_writer& to) const {
         if constexpr (encodable<T>) {
-            kept_.for_each([&](const K& key, const T& value) {
-                std::string& bytes = to.keyed("reduced", key_group_of(key, groups_));
-                codec<K>::encode(key, bytes);
-                codec<T>::encode(value, bytes);
+            detail::save_gradually(to, kept_, [groups = groups_](snapshot_writer& into, auto& kept) {
+                std::uint64_t keys = 0;
+                kept.consume([&](const K& key, const T& value) {
+                    std::string& bytes = into.keyed("reduced", key_group_of(key, groups));
+                    codec<K>::encode(key, bytes);
+                    codec<T>::encode(value, bytes);
+                    ++keys;
+                });
+                if (keys != 0) into.count_keys("reduced", keys);
             });
             save_key_layout<K>(to);
             save_layout<T>(to, "reduced");

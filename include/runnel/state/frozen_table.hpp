@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/state/control_group.hpp"
 #include "runnel/state/table.hpp"
 
@@ -50,14 +51,15 @@ public:
         return !from_;
     }
 
-    /// Calls `f(const K&, const V&)` for each key, and frees what has been read. Precondition: `step` has answered
-    /// true. Errors: std::bad_alloc if there was no memory for all.
+    /// Calls `f(const K&, const V&)` for each key in slot `first_slot` or behind it, and frees what has been read.
+    /// Precondition: `step` has answered true. Errors: std::bad_alloc if there was no memory for all.
     template <class F>
-    void consume(F f) {
+    void consume(F f, std::size_t first_slot = 0) {
         if (failed_) throw std::bad_alloc();
+        std::size_t at = 0;
         for (std::unique_ptr<block>& b : blocks_) {
-            for (std::size_t s = 0; s != block_slots; ++s)
-                if (b->tags[s] != 0) f(std::as_const(b->at(s).key), std::as_const(b->at(s).value));
+            for (std::size_t s = 0; s != block_slots; ++s, ++at)
+                if (b->tags[s] != 0 && at >= first_slot) f(std::as_const(b->at(s).key), std::as_const(b->at(s).value));
             destroy(b.get());
             b.reset();
         }
@@ -122,5 +124,24 @@ private:
     std::size_t next_ = 0;
     bool failed_ = false;
 };
+
+namespace detail {
+
+/// Has what `copy` freezes copied little by little, and then `write(snapshot_writer&, copy)` called. `write` may use
+/// nothing of the operator's, which has gone on.
+template <class Copy, class Write>
+void save_gradually(snapshot_writer& to, std::shared_ptr<Copy> copy, Write write) {
+    constexpr std::size_t bytes_a_step = 256 * 1024;
+    to.gradually([copy] { return copy->step(bytes_a_step); });
+    to.later([copy, write](snapshot_writer& into) { write(into, *copy); });
+}
+/// The same with a copy of a table: all that changes its values must announce it, see `table::announce`.
+template <class K, class V, class Write>
+void save_gradually(snapshot_writer& to, const table<K, V>& from, Write write) {
+    from.unwatch();
+    save_gradually(to, std::make_shared<frozen_table<K, V>>(from), write);
+}
+
+}  // namespace detail
 
 }  // namespace runnel

@@ -134,7 +134,13 @@ private:
     void save_part(snapshot_writer& to, const std::string& name, const std::vector<std::pair<slot, key_group>>& live,
                    Save save) const {
         std::vector<std::string> parts(groups_);
-        for (const auto& [s, group] : live) save(s, *keys_[s], parts[group]);
+        std::uint64_t keys = 0;
+        for (const auto& [s, group] : live) {
+            const std::size_t before = parts[group].size();
+            save(s, *keys_[s], parts[group]);
+            keys += parts[group].size() != before;
+        }
+        if (keys != 0) to.count_keys(name, keys);
         for (key_group g = mine_.first; g < mine_.last; ++g)
             if (!parts[g].empty()) to.keyed(name, g) += parts[g];
     }

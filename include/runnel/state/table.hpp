@@ -138,12 +138,13 @@ public:
     std::size_t memory_bytes() const noexcept { return bytes_for(groups()); }
 
     /// Whether each change is announced first: `get_or_create` and `erase` do so by themselves; values that are got by
-    /// `searches` are announced by `announce`.
+    /// `find` or `searches` are announced by `announce`.
     bool is_watched() const noexcept { return watcher_ != nullptr; }
     /// The value of `key`, if there is one, is about to change.
     void announce(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) {
+        if (!watcher_) [[likely]] return;
         const std::size_t slot = find_.slot_of(key, hash);
-        if (watcher_ && slot != npos) watcher_->before_change(slot);
+        if (slot != npos) watcher_->before_change(slot);
     }
     /// Has what is being copied from the table copied to the end.
     void unwatch() const noexcept {

@@ -71,12 +71,12 @@ public:
                     deliver_all();
                     for (std::size_t i = 0; i < subtasks_.size(); i += 2) subtasks_[i]->step(e);
                 }
-                restart(way_.to);
+                restart(way_.to, step_);
             }
             do_step(e);
             const bool ended = e.what == event::kind::watermark && e.time == timestamp::max();
             if (way_.snapshot_every != 0 && (step_ + 1) % way_.snapshot_every == 0 && !ended)
-                restart(subtasks_.size());
+                restart(subtasks_.size(), step_ + 1);
         }
         deliver_all();
         for (auto& s : subtasks_) s->flush();
@@ -158,10 +158,7 @@ private:
 
     void do_step(const event& e) {
         if (e.what == event::kind::record) {
-            const std::size_t p = subtasks_.size();
-            const std::size_t groups = options_.key_groups;
-            const std::size_t i =
-                options_.group_of ? subtask_of(options_.group_of(*e.value, groups), groups, p) : step_ % p;
+            const std::size_t i = subtask_for(e, step_);
             pending_[i].append(*e.value, e.time);
             if (pending_[i].size() == way_.batch) deliver(i);
         } else {
@@ -237,12 +234,16 @@ private:
         }(std::make_index_sequence<side_count>());
     }
 
-    /// Takes a snapshot and goes on from it, with new instances.
-    void restart(std::size_t parallelism) {
+    /// Takes a snapshot and goes on from it, with new instances. `next`: the step that comes next.
+    void restart(std::size_t parallelism, std::size_t next) {
         deliver_all();
+        bool has_rest = false;
+        for (auto& s : subtasks_) has_rest |= s->begin_snapshot();
+        collect();
+        if (has_rest) run_ahead(next);
         operator_snapshot all;
         for (std::size_t i = 0; i < subtasks_.size(); ++i) {
-            operator_snapshot one = subtasks_[i]->snapshot();
+            operator_snapshot one = subtasks_[i]->finish_snapshot();
             const key_group_range mine = range_of(i, subtasks_.size(), options_.key_groups);
             for (const auto& [name, groups] : one.keyed)
                 for (const auto& [group, bytes] : groups)
@@ -253,9 +254,23 @@ private:
                             " to " + std::to_string(mine.last) + " (excluded)");
             all.add(std::move(one));
         }
-        collect();
         open(parallelism, &all);
         first_epoch_ = signals_done_;
+    }
+    /// As in a job, the instances go on while their state is copied. What they then give is lost with them.
+    void run_ahead(std::size_t next) {
+        using kind = typename event::kind;
+        for (const std::size_t end = std::min(next + 3, input_.size()); next != end; ++next) {
+            const event& e = input_.events()[next];
+            if (e.what == kind::record) subtasks_[subtask_for(e, next)]->step(e);
+            else if (e.what == kind::watermark)
+                for (auto& s : subtasks_) s->step(e);
+        }
+    }
+    std::size_t subtask_for(const event& record, std::size_t step) const {
+        const std::size_t p = subtasks_.size();
+        const std::size_t groups = options_.key_groups;
+        return options_.group_of ? subtask_of(options_.group_of(*record.value, groups), groups, p) : step % p;
     }
 
     /// Puts what the instances have sent where it belongs.

@@ -184,12 +184,26 @@ public:
 
     /// The operator's state, taken at a barrier as in a checkpoint.
     operator_snapshot snapshot() {
+        (void)begin_snapshot();
+        return finish_snapshot();
+    }
+    /// Takes it up to where a job lets the operator go on, and `finish_snapshot` the rest. True if there is a rest: state
+    /// that is copied little by little, or encoded later.
+    bool begin_snapshot() {
         drive([&](receiver_base& to) { return to.on_barrier(next_checkpoint_); });
         ++next_checkpoint_;
-        operator_snapshot taken;
-        snapshot_writer to(taken);
+        deferred_ = {};
+        snapshot_writer to(taken_, &deferred_);
         stage_->save(to);
-        return taken;
+        return !deferred_.steps.empty() || !deferred_.writes.empty();
+    }
+    /// The operator's state at the barrier of `begin_snapshot`, whatever has come to it since.
+    operator_snapshot finish_snapshot() {
+        for (auto& step : deferred_.steps)
+            while (!step()) continue;
+        snapshot_writer to(taken_);
+        for (auto& write : std::exchange(deferred_, {}).writes) write(to);
+        return std::exchange(taken_, {});
     }
     /// Goes on with a fresh instance in the state `from`, of which it gets the part that belongs to its subtask.
     /// Outputs and counts go on.
@@ -247,7 +261,9 @@ private:
     recorder<output_type> out_;
     typename detail::recorders_of<sides>::type sides_;
     checkpoint_id next_checkpoint_ = 1;
+    operator_snapshot taken_;
     std::unique_ptr<operator_stage<Op>> stage_;
+    deferred_saves deferred_;  // of the stage
 };
 
 }  // namespace runnel::testing

@@ -86,7 +86,8 @@ public:
             for (auto a = e.slices.end() - static_cast<std::ptrdiff_t>(n); a != e.slices.end(); ++a)
                 detail::encode_accumulator(*a, bytes);
         });
-        entries.write(to, "counts", context_.mine, timestamp::min(), {});
+        entries.write(to, "counts", context_.mine);
+        detail::group_watermarks().save(to, context_.mine, timestamp::min());
         to.local("windows") = windows_text_;
         detail::save_window_layouts<K, accumulator>(to);
     }

@@ -15,6 +15,13 @@ namespace runnel::detail {
 template <class T>
 class inline_list {
 public:
+    inline_list() = default;
+    inline_list(const inline_list& other)
+        : only_(other.only_),
+          several_(other.several_ ? std::make_unique<std::vector<T>>(*other.several_) : nullptr) {}
+    inline_list(inline_list&&) = default;
+    inline_list& operator=(inline_list&&) = default;
+
     T* begin() noexcept { return several_ ? several_->data() : only_ ? std::addressof(*only_) : nullptr; }
     T* end() noexcept { return begin() + size(); }
     const T* begin() const noexcept { return const_cast<inline_list*>(this)->begin(); }

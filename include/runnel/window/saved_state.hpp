@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,8 @@
 #include "runnel/state/group_watermarks.hpp"
 #include "runnel/state/saved_layout.hpp"
 
-// Keyed state of a window operator, in one key group: watermark (int64, ns), number of entries (uint64), entries.
+// Keyed state of a window operator, in one key group: entries. In checkpoints of format version 1: watermark (int64, ns),
+// number of entries (uint64), entries. Local state "watermarks": see state/group_watermarks.hpp; version 1 has none.
 // Local state "windows": the text of the window spec, so that slices of other windows aren't mistaken for ours.
 
 namespace runnel::detail {
@@ -59,7 +61,7 @@ public:
     }
 };
 
-/// Gathers entries by key group and hands them to a snapshot, each group with its watermark.
+/// Gathers entries by key group and hands them to a snapshot.
 class keyed_entries {
 public:
     explicit keyed_entries(std::size_t groups) : groups_(groups) {}
@@ -72,29 +74,35 @@ public:
         return p.bytes;
     }
 
-    void write(snapshot_writer& to, std::string_view name, key_group_range mine, timestamp watermark,
-               const group_watermarks& restored) const {
+    void write(snapshot_writer& to, std::string_view name, key_group_range mine) const {
+        std::uint64_t count = 0;
         for (key_group g = mine.first; g < mine.last; ++g) {
-            std::string& out = to.keyed(name, g);
-            codec<timestamp>::encode(restored.of_group(g, watermark), out);
-            codec<std::uint64_t>::encode(groups_[g].count, out);
-            out += groups_[g].bytes;
+            if (groups_[g].count == 0) continue;
+            to.keyed(name, g) += groups_[g].bytes;
+            count += groups_[g].count;
         }
+        if (count != 0) to.count_keys(name, count);
     }
 
     /// Calls `entry(byte_reader&)` for each entry of this subtask's groups. Returns the lowest watermark.
     template <class Entry>
     static timestamp read(const snapshot_reader& from, std::string_view name, group_watermarks& restored,
                           Entry entry) {
+        const std::optional<timestamp> saved = restored.load(from);
         timestamp lowest = timestamp::max();
         from.keyed(name, [&](key_group g, std::string_view bytes) {
             for (byte_reader in(bytes); !in.empty();) {
+                if (saved) {
+                    entry(in);
+                    continue;
+                }
                 const timestamp watermark = codec<timestamp>::decode(in);
                 restored.set(g, watermark);
                 lowest = std::min(lowest, watermark);
                 for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) entry(in);
             }
         });
+        if (saved) return *saved;
         return lowest == timestamp::max() && !restored.ahead_of(timestamp::min()) ? timestamp::min() : lowest;
     }
 

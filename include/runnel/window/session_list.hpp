@@ -38,6 +38,13 @@ class session_list {
     using session = session_of<A>;
 
 public:
+    session_list() = default;
+    session_list(const session_list& other)
+        : newest_(other.newest_),
+          older_(other.older_ ? std::make_unique<std::vector<session>>(*other.older_) : nullptr) {}
+    session_list(session_list&&) = default;
+    session_list& operator=(session_list&&) = default;
+
     bool empty() const noexcept { return newest_.end == nothing; }
     std::size_t size() const noexcept { return (older_ ? older_->size() : 0) + !empty(); }
     /// Holds no time if there is none.

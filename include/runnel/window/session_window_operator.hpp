@@ -11,6 +11,7 @@
 
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/batch_update.hpp"
+#include "runnel/state/frozen_table.hpp"
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
@@ -108,6 +109,7 @@ public:
             if (!out.ready()) return progress::blocked;
             if (const session* s = e->sessions.due(at); s && restored_.of(next->key, watermark_) < at)
                 emit(next->key, *s, out);
+            keys_.announce(next->key, hash);
             e->sessions.drop_cleared(at, lateness_);
             if (e->sessions.empty()) {
                 keys_.erase(next->key, hash);
@@ -125,18 +127,22 @@ public:
     timestamp output_watermark(timestamp w) const noexcept { return w == timestamp::max() ? w : w.previous(); }
 
     void save(snapshot_writer& to) const {
-        detail::keyed_entries entries(context_.key_groups);
-        keys_.for_each([&](const K& key, const entry& e) {
-            std::string& bytes = entries.next(key);
-            codec<K>::encode(key, bytes);
-            codec<std::uint64_t>::encode(e.sessions.size(), bytes);
-            e.sessions.for_each([&](const session& s) {
-                codec<timestamp>::encode(s.start, bytes);
-                codec<timestamp>::encode(s.end, bytes);
-                detail::encode_accumulator(s.value, bytes);
+        detail::save_gradually(
+            to, keys_, [groups = context_.key_groups, mine = context_.mine](snapshot_writer& into, auto& keys) {
+                detail::keyed_entries entries(groups);
+                keys.consume([&](const K& key, const entry& e) {
+                    std::string& bytes = entries.next(key);
+                    codec<K>::encode(key, bytes);
+                    codec<std::uint64_t>::encode(e.sessions.size(), bytes);
+                    e.sessions.for_each([&](const session& s) {
+                        codec<timestamp>::encode(s.start, bytes);
+                        codec<timestamp>::encode(s.end, bytes);
+                        detail::encode_accumulator(s.value, bytes);
+                    });
+                });
+                entries.write(into, "sessions", mine);
             });
-        });
-        entries.write(to, "sessions", context_.mine, watermark_, restored_);
+        restored_.save(to, context_.mine, watermark_);
         to.local("windows") = windows_text_;
         detail::save_window_layouts<K, accumulator>(to);
     }
@@ -169,7 +175,7 @@ private:
     static constexpr timestamp not_scheduled = timestamp::min();
 
     struct entry {
-        /// When this key is next looked at: never after one of its sessions is due, or cleared.
+        /// When this key is next looked at: never after one of its sessions is due, or cleared. Not saved.
         timestamp scheduled = not_scheduled;
         detail::session_list<accumulator> sessions;
     };
@@ -229,7 +235,8 @@ private:
                 continue;
             }
             if (!out.ready()) return progress::blocked;
-            if (!e) e = &keys_.get_or_create(key, hash);
+            if (e) keys_.announce(key, hash);
+            else e = &keys_.get_or_create(key, hash);
             session& s = e->sessions.join(opened, agg_);
             add_record(agg_, s.value, record, in.time(i));
             const bool complete = detail::session_due_at(s.end) <= w;

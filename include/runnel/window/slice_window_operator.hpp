@@ -11,10 +11,10 @@
 
 #include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
-#include "runnel/state/frozen_table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/cumulative_contents.hpp"
+#include "runnel/window/frozen_slices.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/slice_filler.hpp"
 #include "runnel/window/slice_store.hpp"
@@ -125,35 +125,20 @@ public:
     void save(snapshot_writer& to) const {
         to.local("windows") = windows_text_;
         detail::save_window_layouts<K, accumulator>(to);
-        struct copied {
-            timestamp first;
-            frozen_table<K, accumulator> keys;
-        };
-        // Shared, since a function must be copyable to be stored.
-        auto slices = std::make_shared<std::vector<std::unique_ptr<copied>>>();
-        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i) {
-            slices_[i].keys.unwatch();
-            slices->emplace_back();
-            slices->back().reset(new copied{slices_[i].span.first, frozen_table<K, accumulator>(slices_[i].keys)});
-        }
-        to.gradually([slices] {
-            constexpr std::size_t bytes_a_step = 256 * 1024;
-            for (const auto& s : *slices)
-                if (!s->keys.step(bytes_a_step)) return false;
-            return true;
-        });
-        to.later([slices, groups = context_.key_groups, mine = context_.mine, watermark = watermark_,
-                  restored = restored_](snapshot_writer& into) {
-            detail::keyed_entries entries(groups);
-            for (const auto& s : *slices)
-                s->keys.consume([&](const K& key, const accumulator& a) {
+        restored_.save(to, context_.mine, watermark_);
+        using copy = detail::frozen_slices<K, accumulator>;
+        detail::save_gradually(
+            to, std::make_shared<copy>(slices_),
+            [groups = context_.key_groups, mine = context_.mine](snapshot_writer& into, copy& slices) {
+                detail::keyed_entries entries(groups);
+                slices.consume([&](const detail::slice_span& span, const K& key, const accumulator& a) {
                     std::string& bytes = entries.next(key);
-                    codec<timestamp>::encode(s->first, bytes);
+                    codec<timestamp>::encode(span.first, bytes);
                     codec<K>::encode(key, bytes);
                     detail::encode_accumulator(a, bytes);
                 });
-            entries.write(into, "slices", mine, watermark, restored);
-        });
+                entries.write(into, "slices", mine);
+            });
     }
     void load(snapshot_reader& from) {
         detail::check_windows(from, windows_text_);

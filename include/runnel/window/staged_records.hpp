@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "runnel/codec/binary.hpp"
 #include "runnel/core/batch.hpp"
 #include "runnel/core/timestamp.hpp"
 #include "runnel/window/aggregate.hpp"
+#include "runnel/window/frozen_slices.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/slice_filler.hpp"
 #include "runnel/window/slice_store.hpp"
@@ -78,19 +81,21 @@ public:
         cursor_ = 0;
     }
 
-    /// Appends entries: a time of the slice, the multiple that it waits for, key, accumulator.
-    void save(keyed_entries& entries) const {
-        for (std::size_t i = slices_.begin_index(); i != slices_.end_index(); ++i) {
-            const slice_type& s = slices_[i];
-            for (std::size_t at = s.keys.next(i == slices_.begin_index() ? cursor_ : 0); at != s.keys.slots();
-                 at = s.keys.next(at + 1)) {
-                std::string& bytes = entries.next(s.keys.key_at(at));
-                codec<timestamp>::encode(s.span.first, bytes);
-                codec<timestamp>::encode(point_of(s.span), bytes);
-                codec<K>::encode(s.keys.key_at(at), bytes);
-                encode_accumulator(s.keys.value_at(at), bytes);
-            }
-        }
+    /// Saves, as keyed state `name`: a time of the slice, the multiple that it waits for, key, accumulator.
+    void save(snapshot_writer& to, std::string_view name, std::size_t groups, key_group_range mine) const {
+        using copy = frozen_slices<K, accumulator>;
+        save_gradually(to, std::make_shared<copy>(slices_, cursor_),
+                       [name = std::string(name), groups, mine, period = period_](snapshot_writer& into, copy& slices) {
+                           keyed_entries entries(groups);
+                           slices.consume([&](const slice_span& span, const K& key, const accumulator& a) {
+                               std::string& bytes = entries.next(key);
+                               codec<timestamp>::encode(span.first, bytes);
+                               codec<timestamp>::encode(multiple_after(span.last.ns(), period), bytes);
+                               codec<K>::encode(key, bytes);
+                               encode_accumulator(a, bytes);
+                           });
+                           entries.write(into, name, mine);
+                       });
     }
 
 private:

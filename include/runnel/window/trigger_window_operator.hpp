@@ -12,6 +12,7 @@
 #include "runnel/operators/late_output.hpp"
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/batch_update.hpp"
+#include "runnel/state/frozen_table.hpp"
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
@@ -143,19 +144,19 @@ public:
     timestamp loaded_watermark() const noexcept { return restored_.highest(); }
 
     void save(snapshot_writer& to) const {
-        detail::keyed_entries entries(context_.key_groups);
-        keys_.for_each([&](const K& key, const entry& e) {
-            std::string& bytes = entries.next(key);
-            codec<K>::encode(key, bytes);
-            codec<std::uint64_t>::encode(e.windows.size(), bytes);
-            for (const kept& x : e.windows) x.encode(bytes);
-        });
-        entries.write(to, "panes", context_.mine, watermark_, restored_);
-        if constexpr (stages) {
-            detail::keyed_entries staged(context_.key_groups);
-            staged_.save(staged);
-            staged.write(to, "staged", context_.mine, watermark_, restored_);
-        }
+        detail::save_gradually(
+            to, keys_, [groups = context_.key_groups, mine = context_.mine](snapshot_writer& into, auto& keys) {
+                detail::keyed_entries entries(groups);
+                keys.consume([&](const K& key, const entry& e) {
+                    std::string& bytes = entries.next(key);
+                    codec<K>::encode(key, bytes);
+                    codec<std::uint64_t>::encode(e.windows.size(), bytes);
+                    for (const kept& x : e.windows) x.encode(bytes);
+                });
+                entries.write(into, "panes", mine);
+            });
+        restored_.save(to, context_.mine, watermark_);
+        if constexpr (stages) staged_.save(to, "staged", context_.key_groups, context_.mine);
         to.local("windows") = windows_text_;
         detail::save_window_layouts<K, accumulator>(to);
         memory::save_layout(to);
@@ -195,7 +196,8 @@ public:
 private:
     struct entry {
         detail::inline_list<kept> windows;  // by end, then start
-        /// When this key is next looked at, in event time and in processing time: never after something is due.
+        /// When this key is next looked at, in event time and in processing time: never after something is due. Not
+        /// saved.
         timestamp scheduled = timestamp::max();
         timestamp ticked = timestamp::max();
         bool is_scheduled = false;
@@ -519,6 +521,7 @@ private:
                 reminders.pop();
                 continue;
             }
+            keys_.announce(key, hash);
             for (std::size_t i = 0; i != e->windows.size();) {
                 kept* const x = e->windows.begin() + i;
                 const outcome done = run(key, *e, *x, at);
