@@ -65,7 +65,8 @@ void check_gradual(const Op& op, std::uint64_t seed) {
         for (; batches != 0; --batches) {
             std::vector<timed<std::int64_t>> records;
             for (std::size_t n = random.below(keys); n != 0; --n)
-                records.push_back({static_cast<std::int64_t>(random.below(keys)), timestamp(now + random.between(-40, 60))});
+                records.push_back({random.between(0, static_cast<std::int64_t>(keys) - 1),
+                                   timestamp(now + random.between(-40, 60))});
             h.push_batch(std::move(records));
             if (random.chance(60)) h.watermark(timestamp(now += random.between(1, 30)));
         }

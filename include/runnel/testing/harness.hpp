@@ -187,8 +187,8 @@ public:
         (void)begin_snapshot();
         return finish_snapshot();
     }
-    /// Takes it up to where a job lets the operator go on, and `finish_snapshot` the rest. True if there is a rest: state
-    /// that is copied little by little, or encoded later.
+    /// Takes it up to where a job lets the operator go on; `finish_snapshot` takes the rest. True if there is a rest:
+    /// state that is copied little by little, or encoded later.
     bool begin_snapshot() {
         drive([&](receiver_base& to) { return to.on_barrier(next_checkpoint_); });
         ++next_checkpoint_;

@@ -16,8 +16,9 @@
 #include "runnel/state/group_watermarks.hpp"
 #include "runnel/state/saved_layout.hpp"
 
-// Keyed state of a window operator, in one key group: entries. In checkpoints of format version 1: watermark (int64, ns),
-// number of entries (uint64), entries. Local state "watermarks": see state/group_watermarks.hpp; version 1 has none.
+// Keyed state of a window operator, in one key group: entries. In checkpoints of format version 1: watermark (int64,
+// ns), number of entries (uint64), entries. Local state "watermarks": see state/group_watermarks.hpp; version 1 has
+// none.
 // Local state "windows": the text of the window spec, so that slices of other windows aren't mistaken for ours.
 
 namespace runnel::detail {
