@@ -47,10 +47,10 @@ public:
     void savepoint(const std::string& folder);
     /// The same, and the job ends there: nothing more is read, windows stay open, output is made visible.
     void stop_with_savepoint(const std::string& folder);
-    /// The state of all operators at one instant, taken by a barrier while the job goes on: what a savepoint would hold,
-    /// in memory; `saved_keyed_state` looks into it. Nothing is written and no output made visible; the job's own
-    /// checkpoints come as often as without. Throws as `checkpoint` does. A job that is to make no others needs a folder
-    /// nevertheless, and an interval of 0.
+    /// The state of all operators at one instant, taken by a barrier while the job goes on: what a savepoint would
+    /// hold, in memory; `saved_keyed_state` looks into it. Nothing is written and no output made visible; the job's
+    /// own checkpoints come as often as without. Throws as `checkpoint` does. A job that is to make no others needs a
+    /// folder nevertheless, and an interval of 0.
     /// Cost: what a checkpoint costs but for the disk, and memory for the encoded state of the whole job.
     runnel::checkpoint read_state();
     bool is_done() const;

@@ -19,7 +19,8 @@ public:
     explicit frozen_slices(const slice_store<K, A>& from, std::size_t first_slot = 0) : first_slot_(first_slot) {
         for (std::size_t i = from.begin_index(); i != from.end_index(); ++i) {
             from[i].keys.unwatch();
-            slices_.emplace_back(new copied{from[i].span, frozen_table<K, A>(from[i].keys)});
+            slices_.emplace_back();
+            slices_.back().reset(new copied{from[i].span, frozen_table<K, A>(from[i].keys)});
         }
     }
 
