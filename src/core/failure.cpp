@@ -22,6 +22,17 @@ std::string text_of(const std::exception& e) {
     return dynamic_cast<const job_error*>(&e) != nullptr ? inner : std::string(e.what()) + ": " + inner;
 }
 
+/// True if the exception in flight is no fault of the record in hand.
+bool is_of_the_state() {
+    try {
+        throw;
+    } catch (const state_error&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 /// What the exception in flight says, and the operator or step that it names, if it does.
 void describe_current(failure_details& details) {
     try {
@@ -86,6 +97,7 @@ progress recovery::run(timestamp t, const std::function<progress()>& step) {
 }
 
 recovery::verdict recovery::failed(const void* value, timestamp t, std::string_view where, bool may_wait) {
+    if (is_of_the_state()) detail::rethrow_with_place(context_.name, context_.subtask, t);
     if (may_wait && tries_ < policy_.retries) {
         // A doubling that would overflow has come to centuries anyway.
         const auto doublings = std::min<std::size_t>(tries_, 40);

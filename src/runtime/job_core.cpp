@@ -287,7 +287,8 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
                                          },
                                          nullptr,
                                          options_.checkpoints.folder.empty() ? "" : graph_.name + "/" + n.name,
-                                         &options_.checkpoints.on_step});
+                                         &options_.checkpoints.on_step,
+                                         options_.state.get()});
             } else {
                 auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
                     report_bad(id, where, why, raw, m);

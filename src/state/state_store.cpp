@@ -102,6 +102,24 @@ state_column& state_store::column_of(const state_declaration& declared) const {
     throw error("state '" + declared.name + "' is no keyed state");  // Not reached: the types would differ.
 }
 
+void state_store::keep_in(state_backend& backend, const std::string& operator_name, std::size_t subtask) {
+    if (columns_.empty() && event_timers_.timers().empty() && processing_timers_.timers().empty()) return;
+    away_ = std::make_unique<away_keys>(backend.open(operator_name, subtask), backend.keys_in_memory(),
+                                        away_keys::parts{columns_, event_timers_, processing_timers_});
+}
+
+void state_store::fetch_first_timer(timer_queue& of) {
+    if (const auto key = away_->first_timer(of)) fetch(*key);
+}
+
+void state_store::sweep_away(ttl_clock clock, timestamp limit) {
+    while (const auto key = away_->first_expired(clock, limit)) {
+        const slot s = fetch(*key);
+        for (state_column* c : expiring_)
+            if (c->declared().options.clock == clock) c->expire(s, limit);
+    }
+}
+
 std::string state_store::text() const {
     std::string bytes;
     for (const auto& c : columns_) {

@@ -15,8 +15,9 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|sqlite3|/boost/(asio|beast)/")
+PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|sqlite3|/rocksdb/|/boost/(asio|beast)/")
 HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson", "SQLite3")]
+HIDDEN.append("-DRUNNEL_ROCKSDB_LIBRARY=")  # Found like this: nothing.
 
 
 class Failure(Exception):
@@ -66,6 +67,9 @@ class Consumers:
             if not (self.prefix / "share" / "runnel" / name).exists():
                 raise Failure(f"{name} is not installed")
 
+    def find_package_rocksdb(self):
+        self.cmake("find_package_rocksdb", "rocksdb", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+
     def component_without_its_library(self, program, component, library):
         """Asking for what cannot be offered is an error that names what is missing."""
         try:
@@ -95,7 +99,7 @@ class Consumers:
             raise Failure("bin/runnel does not tell its version")
 
     def headers_stay_private(self):
-        for program in ("core", "json", "sqlite", "observe"):
+        for program in ("core", "json", "sqlite", "rocksdb", "observe"):
             seen = run(self.compiler, "-std=c++20", "-M", "-I", self.prefix / "include", HERE / f"{program}.cpp").split()
             leaked = [name for name in seen if PRIVATE_HEADERS.search(name)]
             if leaked:
@@ -143,6 +147,13 @@ def main():
         cases |= {
             "find_package with the live page": all_ways.find_package_observe,
             "pkg-config with the live page": lambda: all_ways.pkg_config("observe", "runnel-observe"),
+        }
+    if all_ways.has("rocksdb"):
+        cases |= {
+            "find_package with RocksDB": all_ways.find_package_rocksdb,
+            "find_package with RocksDB missing":
+                lambda: all_ways.component_without_its_library("rocksdb", "rocksdb", "RocksDB"),
+            "pkg-config with RocksDB": lambda: all_ways.pkg_config("rocksdb", "runnel-rocksdb"),
         }
     failed = 0
     for name, case in cases.items():

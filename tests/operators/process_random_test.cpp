@@ -11,6 +11,7 @@
 #include "runnel/testing/harness.hpp"
 #include "tests/operators/process_language.hpp"
 #include "tests/support/print.hpp"
+#include "tests/support/state_under_test.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
@@ -62,6 +63,7 @@ runnel::testing::grid_options<instruction, std::string> grid() {
     o.result_key = [](const std::string& text) { return text.substr(0, text.find(':')); };
     o.uneven_watermarks = true;
     o.burst = 40;
+    o.state = tests::state_under_test();
     return o;
 }
 
@@ -73,7 +75,8 @@ TEST_CASE("functions drawn at random give what the model gives, by event time an
         const bool with_clock = seed % 2 == 0;
         const auto code = std::make_shared<const program>(seed, with_clock);
         const script<instruction> input = draw_script(seed, with_clock);
-        runnel::testing::operator_harness h(run_by<in_arrival_order>(code));
+        runnel::testing::operator_harness h(run_by<in_arrival_order>(code),
+                                            {.state = tests::state_under_test()});
         model m(*code);
         for (const event<instruction>& e : input.events()) {
             using kind = event<instruction>::kind;
@@ -91,7 +94,8 @@ TEST_CASE("in event-time order, functions drawn at random give what sorting firs
         CAPTURE(seed);
         const auto code = std::make_shared<const program>(seed, false);
         const script<instruction> input = draw_script(seed, false);
-        runnel::testing::operator_harness h(run_by<in_time_order<true>>(code));
+        runnel::testing::operator_harness h(run_by<in_time_order<true>>(code),
+                                            {.state = tests::state_under_test()});
         std::vector<instruction> kept;
         std::vector<timed<instruction>> late;
         timestamp w = timestamp::min();

@@ -9,6 +9,7 @@
 #include "runnel/operators/process.hpp"
 #include "runnel/testing/grid.hpp"
 #include "runnel/testing/harness.hpp"
+#include "tests/support/state_under_test.hpp"
 
 using namespace runnel;
 using runnel::testing::operator_harness;
@@ -98,7 +99,7 @@ public:
 }  // namespace
 
 TEST_CASE("the second input of a function meets the same state, and the same timers") {
-    operator_harness h(connected(first{}, first{}, pairing{}));
+    operator_harness h(connected(first{}, first{}, pairing{}), {.state = tests::state_under_test()});
     h.push({1, 5}, timestamp(1));
     h.push_second(rate(1, "a"), timestamp(1));
     h.push({1, 6}, timestamp(2));

@@ -8,6 +8,7 @@
 
 #include "runnel/operators/process.hpp"
 #include "runnel/testing/harness.hpp"
+#include "tests/support/state_under_test.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
@@ -61,7 +62,8 @@ private:
 
 struct driven : testing::operator_harness<process_operator<int, record, first, function>> {
     explicit driven(state_options options)
-        : operator_harness(process_operator<int, record, first, function>(first{}, function{.options = options})) {}
+        : operator_harness(process_operator<int, record, first, function>(first{}, function{.options = options}),
+                           {.state = tests::state_under_test()}) {}
     void write(int number, duration at, int key = 1) { push({key, number}, timestamp(at)); }
     std::string show(duration at, int key = 1) {
         push({key, 0}, timestamp(at));
@@ -199,7 +201,8 @@ TEST_CASE("an element of a map that was erased and written again lives from then
             else c.emit(map.value_or(1, -1));
         }
     };
-    testing::operator_harness h(process_operator<int, record, first, erasing>(first{}, {}));
+    testing::operator_harness h(process_operator<int, record, first, erasing>(first{}, {}),
+                                {.state = tests::state_under_test()});
     for (int i = 0; i < 100; ++i) {
         h.push({1, 1}, timestamp(std::chrono::seconds(i)));
         h.push({1, 0}, timestamp(std::chrono::seconds(i)));

@@ -75,6 +75,13 @@ private:
     int code_;
 };
 
+/// State that is kept outside of memory can't be read or written. No record is to blame: it ends the job, whatever is to
+/// become of records that fail.
+class state_error : public error {
+public:
+    using error::error;
+};
+
 /// Bytes or text that cannot be turned into a value.
 class decode_error : public error {
 public:

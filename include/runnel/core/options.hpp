@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include "runnel/core/checkpoint_options.hpp"
@@ -11,6 +12,7 @@ namespace runnel {
 
 class clock;
 class executor;
+class state_backend;
 
 /// How a job runs. None of it changes results. Use designated initialisers: `{.parallelism = 4}`.
 struct job_options {
@@ -41,6 +43,10 @@ struct job_options {
     std::string restore = {};
     /// Leaves out saved state whose operator is not in the graph any more, instead of refusing it.
     bool allow_dropped_state = false;
+    /// Where process functions keep the state and timers of keys that are not in use, such as `rocksdb_state("folder")`;
+    /// null: in memory, as all other operators always do. Costs a search of the store for each key that is not in
+    /// memory, and some microseconds to bring one back.
+    std::shared_ptr<state_backend> state = {};
     /// What a job with checkpoints does when it fails.
     restart_strategy restart = no_restart();
 };

@@ -14,6 +14,7 @@
 #include "runnel/core/failure.hpp"
 #include "runnel/core/metrics.hpp"
 #include "runnel/core/output.hpp"
+#include "runnel/state/state_backend.hpp"
 
 namespace runnel {
 
@@ -40,6 +41,8 @@ struct operator_context {
     std::string owner = {};
     /// Is told of what the operator itself does for a checkpoint; null: nobody is.
     const checkpoint_observer* on_step = nullptr;
+    /// Where keyed state is kept that is not in use; null: all in memory.
+    state_backend* state = nullptr;
 
     bool keeps_failed() const noexcept { return failures != nullptr && !failures->gives_up(); }
 };

@@ -57,6 +57,7 @@ public:
             throw error("the process function declares a timer, but has no on_timer(const timer_event&, "
                         "process_context<Out>&) that could be called. Add it.");
         state_->open(context.key_groups, context.mine, context.clock);
+        if (context.state) state_->keep_in(*context.state, context.name, context.subtask);
         context_.sides_ = sides;
         context_.scope_ = state_.get();
         context_.key_type_ = &typeid(K);

@@ -10,6 +10,8 @@
 
 namespace runnel::detail {
 
+class timer_queue;
+
 /// The key whose record or timer is in hand, and what time it is for it: what state handles and timers work on.
 ///
 /// A key that holds something has a slot, a small number, so that only the search for the slot knows the key's type,
@@ -80,6 +82,10 @@ public:
         return now_;
     }
     void set_clock(const clock* c) noexcept { clock_ = c; }
+
+    /// Some timers belong to keys that are not in memory: has the first of them brought back, or the queue told when
+    /// it is due at the earliest.
+    virtual void fetch_first_timer(timer_queue& of) = 0;
 
 protected:
     /// A slot for the key in hand.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -26,7 +27,7 @@ namespace runnel::detail {
 /// The states and timers of one subtask's keys.
 ///
 /// Thread safety: unsafe.
-/// Complexity: one search of a hash table per record; none per timer.
+/// Complexity: one search of a hash table per record; none per timer. Of keys that are away, see `away_keys`.
 template <class K>
 class keyed_state final : public state_store {
 public:
@@ -47,6 +48,7 @@ public:
         key_ = &key;
         hash_ = hash;
         const slot* s = index_.find(key, hash);
+        if (!s && away()) [[unlikely]] return enter(look_away(key, hash), t);
         enter(s ? *s : no_slot, t);
     }
     /// Takes the key of a timer in hand.
@@ -58,8 +60,8 @@ public:
     const K& key() const noexcept { return *key_; }
     const K& key_of(slot s) const noexcept { return *keys_[s]; }
     /// Keys that hold something now.
-    std::size_t live_keys() const noexcept { return index_.size(); }
-    /// Calls `f(key)` for each of them.
+    std::size_t live_keys() const noexcept { return index_.size() + (away() ? away()->size() : 0); }
+    /// Calls `f(key)` for each of them that is in memory.
     template <class F>
     void for_each_key(F f) const {
         index_.for_each([&](const K& key, slot) { f(key); });
@@ -73,28 +75,16 @@ public:
     void save(snapshot_writer& to, timestamp watermark) const {
         for (key_group g = mine_.first; g < mine_.last; ++g)
             codec<timestamp>::encode(restored_.of_group(g, watermark), to.keyed("watermark", g));
-        std::vector<std::pair<slot, key_group>> live;
-        live.reserve(index_.size());
-        index_.for_each([&](const K& key, slot s) { live.emplace_back(s, key_group_of(key, groups_)); });
-        for (const auto& column : columns())
-            save_part(to, "state " + column->declared().name, live, [&](slot s, const K& key, std::string& bytes) {
-                if (!column->holds(s)) return;
-                codec<K>::encode(key, bytes);
-                column->save(s, bytes);
-            });
-        for (const timer_queue* queue : {&event_timers(), &processing_timers()})
-            for (const timer_queue::timer& timer : queue->timers())
-                save_part(to, "timer " + timer.name, live, [&](slot s, const K& key, std::string& bytes) {
-                    if (s >= timer.cells.size() || timer.cells[s].empty()) return;
-                    codec<K>::encode(key, bytes);
-                    const std::vector<timestamp> times = timer.cells[s].all();
-                    codec<std::uint64_t>::encode(times.size(), bytes);
-                    for (const timestamp t : times) codec<timestamp>::encode(t, bytes);
-                });
         to.local("declared") = text();
         for (const auto& b : broadcasts()) b->save(to, "broadcast " + b->declared().name);
         save_key_layout<K>(to);
         for (const auto& column : columns()) column->save_layouts(to);
+        if (away()) {
+            index_.for_each([&](const K& key, slot s) { away()->copy(s, bytes_of(key)); });
+            away()->save(to);
+        } else {
+            save_keys(to);
+        }
     }
 
     /// Returns the watermark to begin with. `subtask` chooses which copy of broadcast state it takes.
@@ -130,6 +120,26 @@ public:
     }
 
 private:
+    void save_keys(snapshot_writer& to) const {
+        std::vector<std::pair<slot, key_group>> live;
+        live.reserve(index_.size());
+        index_.for_each([&](const K& key, slot s) { live.emplace_back(s, key_group_of(key, groups_)); });
+        for (const auto& column : columns())
+            save_part(to, "state " + column->declared().name, live, [&](slot s, const K& key, std::string& bytes) {
+                if (!column->holds(s)) return;
+                codec<K>::encode(key, bytes);
+                column->save(s, bytes);
+            });
+        for (const timer_queue* queue : {&event_timers(), &processing_timers()})
+            for (const timer_queue::timer& timer : queue->timers())
+                save_part(to, "timer " + timer.name, live, [&](slot s, const K& key, std::string& bytes) {
+                    if (s >= timer.cells.size() || timer.cells[s].empty()) return;
+                    codec<K>::encode(key, bytes);
+                    const std::vector<timestamp> times = timer.cells[s].all();
+                    codec<std::uint64_t>::encode(times.size(), bytes);
+                    for (const timestamp t : times) codec<timestamp>::encode(t, bytes);
+                });
+    }
     template <class Save>
     void save_part(snapshot_writer& to, const std::string& name, const std::vector<std::pair<slot, key_group>>& live,
                    Save save) const {
@@ -158,30 +168,73 @@ private:
     }
 
     slot create_slot() override {
+        if (away()) [[unlikely]] make_room();
+        return add_slot(*key_, hash_);
+    }
+    slot add_slot(const K& key, std::uint64_t hash) {
         slot s;
         if (free_.empty()) {
             if (keys_.size() >= no_slot) fail_too_many_keys();
             s = static_cast<slot>(keys_.size());
-            keys_.emplace_back(*key_);
+            keys_.emplace_back(key);
         } else {
             s = free_.back();
             free_.pop_back();
-            keys_[s].emplace(*key_);
+            keys_[s].emplace(key);
         }
-        index_.create(*key_, hash_) = s;
+        index_.create(key, hash) = s;
         begin_slot(s);
         return s;
     }
     void release_slot(slot s) override {
         const K& key = *keys_[s];
+        if (away() && away()->has_copy(s)) [[unlikely]] away()->remove_copy(s, bytes_of(key));
         index_.erase(key, index_.hash(key));
         keys_[s].reset();
         free_.push_back(s);
     }
 
+    /// The slot of a key that is not in memory: brought back, or none if it holds nothing.
+    [[gnu::noinline]] slot look_away(const K& key, std::uint64_t hash) {
+        make_room();
+        if (!away()->find(bytes_of(key))) return no_slot;
+        const slot s = add_slot(key, hash);
+        away()->bring_back(s);
+        return s;
+    }
+    slot fetch(std::string_view bytes) override {
+        byte_reader in(bytes.substr(sizeof(key_group)));
+        const K key = codec<K>::decode(in);
+        const slot s = look_away(key, hash(key));
+        if (s == no_slot) away_keys::fail_lost();
+        return s;
+    }
+    /// Has keys put away until there is room for one more, the longest in memory first.
+    void make_room() {
+        for (std::size_t tries = keys_.size(); tries != 0 && index_.size() >= away()->most_in_memory(); --tries) {
+            next_away_ = next_away_ + 1 < keys_.size() ? next_away_ + 1 : 0;
+            const slot s = next_away_;
+            // Timers that are held up because their key is ahead must stay at hand.
+            const bool stays = !keys_[s] || s == in_hand() ||
+                               (restored_.highest() != timestamp::min() &&
+                                event_timers().first_of(s) <= restored_.highest());
+            if (!stays) away()->put_away(s, bytes_of(*keys_[s]));
+        }
+    }
+    /// The key as it is known to `away_keys`: first its group, so that those of a group lie together.
+    std::string bytes_of(const K& key) const {
+        const key_group g = key_group_of(key, groups_);
+        std::string bytes{static_cast<char>(g >> 8), static_cast<char>(g)};
+        // Equal keys have equal bytes.
+        if constexpr (std::is_floating_point_v<K>) codec<K>::encode(key == K{} ? K{} : key, bytes);
+        else codec<K>::encode(key, bytes);
+        return bytes;
+    }
+
     table<K, slot> index_;
     std::vector<std::optional<K>> keys_;  ///< By slot.
     std::vector<slot> free_;
+    slot next_away_ = 0;
     const K* key_ = nullptr;
     std::uint64_t hash_ = 0;
     std::size_t groups_ = 128;

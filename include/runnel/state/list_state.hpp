@@ -66,17 +66,26 @@ public:
             add_at(s, decode<V>(in), until);
         }
     }
+    void drop(slot s) override {
+        cells_[s] = cell();
+        if (expires()) expiry_.clear(s);
+        scope().drop_use(s);
+    }
     std::vector<layout> layouts() const override { return layouts_of<V>(); }
     void sweep(timestamp limit) override {
         expiry_.sweep(limit, [&](slot s) -> std::optional<timestamp> {
+            expire(s, limit);
             if (!holds(s)) return std::nullopt;
-            cell& c = cells_[s];
-            c.drop_before(c.first_after(limit));
-            if (c.size() != 0) return c.until[c.head];
-            drop(s);
-            return std::nullopt;
+            return next_expiry(s);
         });
     }
+    void expire(slot s, timestamp limit) override {
+        if (!holds(s)) return;
+        cell& c = cells_[s];
+        c.drop_before(c.first_after(limit));
+        if (c.size() == 0) drop(s);
+    }
+    timestamp next_expiry(slot s) const override { return cells_[s].until[cells_[s].head]; }
 
 private:
     /// Elements before `head` are gone.
@@ -113,11 +122,6 @@ private:
         }
         c.values.push_back(std::move(value));
         if (was_empty) scope().add_use(s);
-    }
-    void drop(slot s) {
-        cells_[s] = cell();
-        if (expires()) expiry_.clear(s);
-        scope().drop_use(s);
     }
 
     std::vector<cell> cells_;

@@ -41,15 +41,18 @@ public:
         const slot s = writing();
         elements& all = at(s);
         auto it = all.find(key);
-        if (it != all.end() && expires() && it->second.until <= now()) it = all.erase(it);
+        if (it != all.end() && expires() && it->second.until <= now()) {
+            it = all.erase(it);
+            --elements_;
+        }
         if (it == all.end() || it->first != key) it = insert(s, key, make(), expires() ? fresh_until() : never);
         else if (expires()) refresh(it->second);
         return it->second.value;
     }
     void erase(const K2& key) {
         const slot s = reading();
-        if (!holds(s) || cells_[s]->erase(key) == 0) return;
-        if (cells_[s]->empty()) drop(s);
+        if (!holds(s)) return;
+        if (const auto it = cells_[s]->find(key); it != cells_[s]->end()) erase(s, it);
     }
     void clear() {
         const slot s = reading();
@@ -86,6 +89,11 @@ public:
             if (cells_[s]->size() == before) fail_double_key();
         }
     }
+    void drop(slot s) override {
+        elements_ -= cells_[s]->size();
+        cells_[s].reset();
+        scope().drop_use(s);
+    }
     std::vector<layout> layouts() const override { return layouts_of<V, K2>(); }
     void sweep(timestamp limit) override {
         while (!queue_.empty() && queue_.front().at <= limit) {
@@ -99,10 +107,19 @@ public:
                 due.at = it->second.checked_at = it->second.until;
                 queue_.push_back(std::move(due));
             } else {
-                cells_[due.of]->erase(it);
-                if (cells_[due.of]->empty()) drop(due.of);
+                erase(due.of, it);
             }
         }
+    }
+    void expire(slot s, timestamp limit) override {
+        if (!holds(s)) return;
+        elements_ -= std::erase_if(*cells_[s], [&](const auto& e) { return e.second.until <= limit; });
+        if (cells_[s]->empty()) drop(s);
+    }
+    timestamp next_expiry(slot s) const override {
+        timestamp first = never;
+        for (const auto& [key, e] : *cells_[s]) first = std::min(first, e.until);
+        return first;
     }
 
 private:
@@ -132,18 +149,32 @@ private:
     template <class Key>
     auto insert(slot s, Key&& key, V&& value, timestamp until) {
         element made{std::move(value), until, until};
-        const auto it = cells_[s]->insert_or_assign(std::forward<Key>(key), std::move(made)).first;
-        if (expires()) queue_.push_back({until, s, it->first});
+        const auto [it, is_new] = cells_[s]->insert_or_assign(std::forward<Key>(key), std::move(made));
+        if (is_new) ++elements_;
+        if (expires()) {
+            queue_.push_back({until, s, it->first});
+            if (queue_.size() > 2 * elements_ + 64) [[unlikely]] clean_up();
+        }
         return it;
     }
+    void erase(slot s, typename elements::iterator it) {
+        cells_[s]->erase(it);
+        --elements_;
+        if (cells_[s]->empty()) drop(s);
+    }
     void refresh(element& e) { e.until = std::max(e.until, fresh_until()); }
-    void drop(slot s) {
-        cells_[s].reset();
-        scope().drop_use(s);
+    /// Leaves one entry in the queue for each element.
+    void clean_up() {
+        queue_.clear();
+        for (slot s = 0; s < cells_.size(); ++s)
+            if (cells_[s])
+                for (const auto& [key, e] : *cells_[s]) queue_.push_back({e.checked_at, s, key});
+        std::sort(queue_.begin(), queue_.end(), [](const check& a, const check& b) { return a.at < b.at; });
     }
 
     std::vector<std::unique_ptr<elements>> cells_;
-    std::deque<check> queue_;
+    std::size_t elements_ = 0;  ///< Of all slots.
+    std::deque<check> queue_;   ///< An entry for each element, and some of elements that are gone.
 };
 
 }  // namespace detail

@@ -45,11 +45,23 @@ public:
     virtual bool holds(slot s) const = 0;
     virtual void save(slot s, std::string& out) const = 0;
     virtual void load(slot s, byte_reader& in) = 0;
+    /// The same for what this program itself has saved.
+    void load_back(slot s, byte_reader& in) {
+        auto of_another_program = std::exchange(conversions_, {});
+        load(s, in);
+        conversions_ = std::move(of_another_program);
+    }
+    /// Removes what the key in `s` holds. Precondition: `holds(s)`.
+    virtual void drop(slot s) = 0;
     void save_layouts(snapshot_writer& to) const;
     /// To be called before anything is loaded. Errors: `checkpoint_error` if what was saved can't be loaded.
     void load_layouts(const snapshot_reader& from);
     /// Removes what has expired by `limit`, which is at or before any time at which it could be read again.
     virtual void sweep(timestamp limit) = 0;
+    /// The same for one key.
+    virtual void expire(slot s, timestamp limit) = 0;
+    /// When something of what the key in `s` holds expires. Precondition: `holds(s)`, `expires()`.
+    virtual timestamp next_expiry(slot s) const = 0;
 
     bool expires() const noexcept { return declared_.options.ttl.has_value(); }
 

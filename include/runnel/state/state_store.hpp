@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/state/away_keys.hpp"
 #include "runnel/state/broadcast_state.hpp"
 #include "runnel/state/key_scope.hpp"
 #include "runnel/state/state_column.hpp"
@@ -50,7 +51,12 @@ public:
     void sweep(ttl_clock clock, timestamp limit) {
         for (state_column* c : expiring_)
             if (c->declared().options.clock == clock) c->sweep(limit);
+        if (away_) [[unlikely]] sweep_away(clock, limit);
     }
+
+    /// Keeps only some keys in memory from now on, the others in a store of `backend`. Between the declarations and the
+    /// first key. Errors: `state_error`.
+    void keep_in(state_backend& backend, const std::string& operator_name, std::size_t subtask);
 
 protected:
     state_store() : event_timers_(*this), processing_timers_(*this) { processing_timers_.go_by_clock(); }
@@ -62,6 +68,10 @@ protected:
     }
     const std::vector<std::unique_ptr<state_column>>& columns() const noexcept { return columns_; }
     const std::vector<std::unique_ptr<broadcast_column>>& broadcasts() const noexcept { return broadcasts_; }
+    /// Null if all keys are in memory.
+    away_keys* away() const noexcept { return away_.get(); }
+    /// Brings a key back that is away, known by its bytes.
+    virtual slot fetch(std::string_view key) = 0;
     /// The declared states, encoded: name and kind of each, "value", "list expiring by event time", ...
     std::string text() const;
     /// Errors: `error` if a state that was saved with that text is now of another kind.
@@ -71,12 +81,15 @@ private:
     /// The declaration of that name, if there is one. Errors: as `declare`.
     const state_declaration* find(const state_declaration& wanted) const;
     state_column& column_of(const state_declaration& declared) const;
+    void fetch_first_timer(timer_queue& of) final;
+    void sweep_away(ttl_clock clock, timestamp limit);
 
     std::vector<std::unique_ptr<state_column>> columns_;
     std::vector<std::unique_ptr<broadcast_column>> broadcasts_;
     std::vector<state_column*> expiring_;
     timer_queue event_timers_;
     timer_queue processing_timers_;
+    std::unique_ptr<away_keys> away_;
 };
 
 }  // namespace runnel::detail

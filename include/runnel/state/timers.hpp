@@ -41,6 +41,10 @@ public:
         else more_.reset();
         return true;
     }
+    /// The earliest. Precondition: not empty.
+    timestamp first() const noexcept {
+        return more_ && !more_->empty() ? std::min(first_, *more_->begin()) : first_;
+    }
     std::vector<timestamp> all() const {
         std::vector<timestamp> times;
         if (any_) times.push_back(first_);
@@ -104,10 +108,13 @@ public:
         if (heap_.size() > 2 * pending_ + 64) clean_up();
     }
 
-    /// The next timer, or null if there is none. Lifetime: until the next call.
+    /// The next timer, or null if there is none; its key is in memory. Lifetime: until the next call.
     const entry* next() {
-        while (!heap_.empty() && !is_pending(heap_.front())) pop();
-        return heap_.empty() ? nullptr : &heap_.front();
+        for (;;) {
+            while (!heap_.empty() && !is_pending(heap_.front())) pop();
+            if (!away_is_next()) [[likely]] return heap_.empty() ? nullptr : &heap_.front();
+            scope_.fetch_first_timer(*this);
+        }
     }
     /// Removes the timer that `next` gave. It is pending no more; its key must be in hand.
     void take() {
@@ -129,6 +136,32 @@ public:
 
     /// Entries in the heap, the pending ones and left-overs.
     std::size_t heap_size() const noexcept { return heap_.size(); }
+
+    /// A timer goes out of memory with its key, which is in `s`.
+    void goes_away(slot s, std::uint32_t which, timestamp t) {
+        const entry e{t, which, key_scope::outside};
+        if (away_++ == 0 || later(first_away_, e)) first_away_ = e;
+        timers_[which].cells[s].erase(t);
+        removed(s);
+    }
+    void comes_back(slot s, std::uint32_t which, timestamp t) {
+        --away_;
+        add(s, which, t);
+    }
+    /// None of those that are away comes before this one.
+    const entry& first_away() const noexcept { return first_away_; }
+    void first_away_is(std::uint32_t which, timestamp t) noexcept { first_away_ = {t, which, key_scope::outside}; }
+    /// False if a timer in memory comes before all that are away, or at the same time.
+    bool away_is_next() const noexcept {
+        return away_ != 0 && (heap_.empty() || later(heap_.front(), first_away_));
+    }
+    /// When the first timer of the key in `s` is due, which is in memory; `max` if it has none.
+    timestamp first_of(slot s) const {
+        timestamp first = timestamp::max();
+        for (const timer& t : timers_)
+            if (s < t.cells.size() && !t.cells[s].empty()) first = std::min(first, t.cells[s].first());
+        return first;
+    }
 
     /// From here on nothing new is set.
     void close() noexcept { closed_ = true; }
@@ -155,6 +188,8 @@ private:
     std::vector<timer> timers_;
     std::vector<entry> heap_;  ///< The pending ones, and some that were cancelled, or set again after that.
     std::size_t pending_ = 0;
+    std::size_t away_ = 0;  ///< Timers of keys that are not in memory.
+    entry first_away_{timestamp::max(), 0, key_scope::outside};
     bool by_clock_ = false;
     bool due_now_ = false;
     bool closed_ = false;

@@ -56,6 +56,11 @@ public:
         if (!cells_[s]) scope().add_use(s);
         cells_[s] = decode<V>(in);
     }
+    void drop(slot s) override {
+        cells_[s].reset();
+        if (expires()) expiry_.clear(s);
+        scope().drop_use(s);
+    }
     std::vector<layout> layouts() const override { return layouts_of<V>(); }
     void sweep(timestamp limit) override {
         expiry_.sweep(limit, [&](slot s) -> std::optional<timestamp> {
@@ -65,6 +70,10 @@ public:
             return std::nullopt;
         });
     }
+    void expire(slot s, timestamp limit) override {
+        if (holds(s) && expiry_.of(s) <= limit) drop(s);
+    }
+    timestamp next_expiry(slot s) const override { return expiry_.of(s); }
 
 private:
     void make_room(slot s) {
@@ -78,11 +87,6 @@ private:
             expiry_.touch(s, fresh_until());
         }
         return cells_[s];
-    }
-    void drop(slot s) {
-        cells_[s].reset();
-        if (expires()) expiry_.clear(s);
-        scope().drop_use(s);
     }
 
     std::vector<std::optional<V>> cells_;

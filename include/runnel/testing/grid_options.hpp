@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "runnel/codec/codec.hpp"
 #include "runnel/state/key_group.hpp"
+#include "runnel/state/state_backend.hpp"
 
 namespace runnel::testing {
 
@@ -38,6 +40,8 @@ struct grid_options {
     std::size_t seeds = 12;
     /// The subtasks before and after a snapshot in the middle: all pairs of these.
     std::vector<std::size_t> parallelism{1, 2, 3, 4};
+    /// As in `job_options`, for all ways but the one that the others are compared to, which is in memory.
+    std::shared_ptr<state_backend> state{};
     /// Runs only this way, to look into a difference: the text that its report gave.
     std::string only{};
 };

@@ -148,6 +148,7 @@ private:
             o.batch_size = way_.output_batch;
             o.flush = is_reference_;
             o.clock = &clock_;
+            if (!is_reference_) o.state = options_.state;
             subtasks_.push_back(std::make_unique<harness>(op_, o));
             if (way_.seed != 0) subtasks_.back()->refuse_at_random(random_(), 40);
             if (!from) continue;

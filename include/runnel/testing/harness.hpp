@@ -47,6 +47,8 @@ struct harness_options {
     /// Called when the operator waits for something outside, until it does not: has to bring that about, as an outside
     /// system would from another thread. Null: an operator that waits breaks the contract.
     std::function<void()> when_waiting{};
+    /// As in `job_options`.
+    std::shared_ptr<state_backend> state{};
 };
 
 /// Drives one operator by hand, without threads: what goes in has come out, as far as it does, when the call returns.
@@ -227,6 +229,7 @@ private:
         context.mine = range_of(options_.subtask, options_.parallelism, options_.key_groups);
         context.clock = options_.clock ? options_.clock : &clock_;
         context.metrics = &metrics_;
+        context.state = options_.state.get();
         stage_->open(context);
         if (from) {
             snapshot_reader reader(*from, context.mine);

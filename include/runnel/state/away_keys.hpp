@@ -1,0 +1,87 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runnel/checkpoint/snapshot.hpp"
+#include "runnel/state/state_backend.hpp"
+#include "runnel/state/state_column.hpp"
+#include "runnel/state/state_options.hpp"
+#include "runnel/state/timers.hpp"
+
+namespace runnel::detail {
+
+/// The keys of one subtask that are not in memory: their states and timers, and when something of them is due.
+///
+/// A key is known by its bytes, the first two of which are its key group, the higher byte first. While it is in memory
+/// the store may have a copy of what it was.
+/// Thread safety: unsafe.
+/// Complexity: O(bytes of what the key holds) to put it away or bring it back, and a change of the store for each timer.
+/// Errors: `state_error`.
+class away_keys {
+public:
+    using slot = key_scope::slot;
+    /// All that a key can have.
+    struct parts {
+        const std::vector<std::unique_ptr<state_column>>& columns;
+        timer_queue& event_timers;
+        timer_queue& processing_timers;
+    };
+
+    away_keys(std::unique_ptr<key_store> store, std::size_t most_in_memory, const parts& of);
+
+    std::size_t most_in_memory() const noexcept { return most_in_memory_; }
+    /// Keys that are away.
+    std::size_t size() const noexcept { return size_; }
+
+    /// Puts away what the key in `s` holds, after which it holds nothing.
+    void put_away(slot s, std::string_view key);
+    /// False if that key is not away.
+    bool find(std::string_view key);
+    /// Gives what the call before has found to the key in `s`, which holds nothing yet.
+    void bring_back(slot s);
+
+    bool has_copy(slot s) const noexcept { return s < copies_.size() && copies_[s] != 0; }
+    /// Has what the key in `s` holds in the store, too.
+    void copy(slot s, std::string_view key);
+    void remove_copy(slot s, std::string_view key);
+
+    /// The key whose timer is the next of all, if it is away. Tells `of` when it is due.
+    std::optional<std::string> first_timer(timer_queue& of);
+    /// A key that is away and holds something that expires by `limit`.
+    std::optional<std::string> first_expired(ttl_clock clock, timestamp limit);
+
+    /// Saves all keys: those that are away, and those of which there is a copy. The store is read later.
+    void save(snapshot_writer& to) const;
+
+    [[noreturn]] static void fail_lost();
+
+private:
+    /// When what is away expires at the earliest.
+    struct expiry {
+        std::size_t keys = 0;
+        timestamp first = timestamp::max();  ///< Or later.
+    };
+
+    void write_record(slot s);
+    std::array<timestamp, 2> expiries_of(slot s) const;
+    template <class F>
+    void for_each_timer(slot s, F f);
+
+    std::unique_ptr<key_store> store_;
+    std::size_t most_in_memory_;
+    parts of_;
+    std::size_t size_ = 0;
+    std::array<expiry, 2> expiries_;    ///< By clock.
+    std::vector<std::uint8_t> copies_;  ///< By slot: whether there is one.
+    std::string record_;                ///< What was found, or is being written.
+    std::string key_;                   ///< In the store.
+};
+
+}  // namespace runnel::detail

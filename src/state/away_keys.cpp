@@ -1,0 +1,250 @@
+#include "runnel/state/away_keys.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "runnel/core/error.hpp"
+
+// What is in the store of a subtask. Numbers in keys have their highest byte first, times their sign flipped, so that
+// the order of bytes is that of numbers.
+//
+//   "k" key                        a record: what the key holds
+//   "e" time timer-number(4) key   it has that event-time timer; "p": processing-time timer. Only of keys that are away
+//   "x" time key                   something of it expires by event time; "y": by processing time. Likewise
+//
+// A record: the times that stand in keys "x" and "y", `max` for none; of each state, in the order of declaration, the
+// number of bytes (64 bits, 0: nothing) and these, as in a snapshot; the same of each timer by event time, then of each
+// by processing time. Its layout is that of the declarations: a store does not outlive them.
+
+namespace runnel::detail {
+
+namespace {
+
+constexpr char record_tag = 'k';
+constexpr char expiry_tags[] = {'x', 'y'};
+constexpr std::size_t time_bytes = sizeof(std::int64_t);
+constexpr std::size_t number_bytes = sizeof(std::uint32_t);
+
+void append_ordered(std::uint64_t n, std::size_t bytes, std::string& out) {
+    for (std::size_t i = bytes; i-- != 0;) out += static_cast<char>(n >> (8 * i));
+}
+void append_ordered(timestamp t, std::string& out) {
+    append_ordered(static_cast<std::uint64_t>(t.ns()) ^ (std::uint64_t{1} << 63), time_bytes, out);
+}
+std::uint64_t take_ordered(std::string_view& from, std::size_t bytes) {
+    if (from.size() < bytes) away_keys::fail_lost();
+    std::uint64_t n = 0;
+    for (std::size_t i = 0; i < bytes; ++i) n = n << 8 | static_cast<unsigned char>(from[i]);
+    from.remove_prefix(bytes);
+    return n;
+}
+timestamp take_ordered_time(std::string_view& from) {
+    return timestamp(static_cast<std::int64_t>(take_ordered(from, time_bytes) ^ (std::uint64_t{1} << 63)));
+}
+
+void expiry_key(std::size_t clock, timestamp t, std::string_view key, std::string& out) {
+    out = expiry_tags[clock];
+    append_ordered(t, out);
+    out += key;
+}
+void timer_key(bool by_clock, timestamp t, std::uint32_t which, std::string_view key, std::string& out) {
+    out = by_clock ? 'p' : 'e';
+    append_ordered(t, out);
+    append_ordered(which, number_bytes, out);
+    out += key;
+}
+
+/// Appends what `write(out)` appends, behind its size.
+template <class F>
+void append_sized(std::string& out, F write) {
+    const std::size_t at = out.size();
+    codec<std::uint64_t>::encode(0, out);
+    const std::size_t begin = out.size();
+    write(out);
+    std::string size;
+    codec<std::uint64_t>::encode(out.size() - begin, size);
+    out.replace(at, size.size(), size);
+}
+byte_reader take_sized(byte_reader& in) {
+    return byte_reader(in.take(static_cast<std::size_t>(codec<std::uint64_t>::decode(in))));
+}
+
+}  // namespace
+
+away_keys::away_keys(std::unique_ptr<key_store> store, std::size_t most_in_memory, const parts& of)
+    : store_(std::move(store)), most_in_memory_(std::max<std::size_t>(1, most_in_memory)), of_(of) {}
+
+void away_keys::fail_lost() {
+    throw state_error("the store of state that is not in memory has lost what was put there, or changed it. Start the "
+                      "job again from its last checkpoint.");
+}
+
+/// Calls `f(queue, by_clock, number, times)` for each timer that the key in `s` has.
+template <class F>
+void away_keys::for_each_timer(slot s, F f) {
+    for (timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
+        for (std::uint32_t i = 0; i < queue->timers().size(); ++i) {
+            const auto& cells = queue->timers()[i].cells;
+            if (s < cells.size() && !cells[s].empty())
+                f(*queue, queue == &of_.processing_timers, i, cells[s].all());
+        }
+}
+
+std::array<timestamp, 2> away_keys::expiries_of(slot s) const {
+    std::array<timestamp, 2> first{timestamp::max(), timestamp::max()};
+    for (const auto& c : of_.columns) {
+        if (!c->expires() || !c->holds(s)) continue;
+        timestamp& by = first[static_cast<std::size_t>(c->declared().options.clock)];
+        by = std::min(by, c->next_expiry(s));
+    }
+    return first;
+}
+
+void away_keys::write_record(slot s) {
+    record_.clear();
+    for (const timestamp t : expiries_of(s)) codec<timestamp>::encode(t, record_);
+    for (const auto& c : of_.columns)
+        append_sized(record_, [&](std::string& out) {
+            if (c->holds(s)) c->save(s, out);
+        });
+    for (const timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
+        for (const timer_queue::timer& timer : queue->timers())
+            append_sized(record_, [&](std::string& out) {
+                if (s >= timer.cells.size() || timer.cells[s].empty()) return;
+                const std::vector<timestamp> times = timer.cells[s].all();
+                codec<std::uint64_t>::encode(times.size(), out);
+                for (const timestamp t : times) codec<timestamp>::encode(t, out);
+            });
+}
+
+void away_keys::copy(slot s, std::string_view key) {
+    write_record(s);
+    key_ = record_tag;
+    key_ += key;
+    store_->put(key_, record_);
+    if (s >= copies_.size()) copies_.resize(s + 1);
+    copies_[s] = 1;
+}
+
+void away_keys::remove_copy(slot s, std::string_view key) {
+    key_ = record_tag;
+    key_ += key;
+    store_->erase(key_);
+    copies_[s] = 0;
+}
+
+void away_keys::put_away(slot s, std::string_view key) {
+    copy(s, key);
+    const std::array<timestamp, 2> expires = expiries_of(s);
+    for (std::size_t clock = 0; clock < expires.size(); ++clock) {
+        if (expires[clock] == timestamp::max()) continue;
+        expiry_key(clock, expires[clock], key, key_);
+        store_->put(key_, {});
+        ++expiries_[clock].keys;
+        expiries_[clock].first = std::min(expiries_[clock].first, expires[clock]);
+    }
+    for_each_timer(s, [&](timer_queue&, bool by_clock, std::uint32_t which, const std::vector<timestamp>& times) {
+        for (const timestamp t : times) {
+            timer_key(by_clock, t, which, key, key_);
+            store_->put(key_, {});
+        }
+    });
+    // From here on nothing can fail. What was a copy is now all that there is.
+    copies_[s] = 0;
+    ++size_;
+    for (const auto& c : of_.columns)
+        if (c->holds(s)) c->drop(s);
+    for_each_timer(s, [&](timer_queue& queue, bool, std::uint32_t which, const std::vector<timestamp>& times) {
+        for (const timestamp t : times) queue.goes_away(s, which, t);
+    });
+}
+
+bool away_keys::find(std::string_view key) {
+    key_ = record_tag;
+    key_ += key;
+    return store_->get(key_, record_);
+}
+
+void away_keys::bring_back(slot s) {
+    const std::string key = key_.substr(1);
+    if (s >= copies_.size()) copies_.resize(s + 1);
+    copies_[s] = 1;
+    --size_;
+    try {
+        byte_reader in(record_);
+        for (std::size_t clock = 0; clock < expiries_.size(); ++clock) {
+            const timestamp t = codec<timestamp>::decode(in);
+            if (t == timestamp::max()) continue;
+            expiry_key(clock, t, key, key_);
+            store_->erase(key_);
+            --expiries_[clock].keys;
+        }
+        for (const auto& c : of_.columns)
+            if (byte_reader part = take_sized(in); !part.empty()) c->load_back(s, part);
+        for (timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
+            for (std::uint32_t i = 0; i < queue->timers().size(); ++i) {
+                byte_reader part = take_sized(in);
+                if (part.empty()) continue;
+                for (auto n = codec<std::uint64_t>::decode(part); n != 0; --n) {
+                    const timestamp t = codec<timestamp>::decode(part);
+                    timer_key(queue == &of_.processing_timers, t, i, key, key_);
+                    store_->erase(key_);
+                    queue->comes_back(s, i, t);
+                }
+            }
+    } catch (const decode_error&) {
+        fail_lost();
+    }
+}
+
+std::optional<std::string> away_keys::first_timer(timer_queue& of) {
+    const bool by_clock = &of == &of_.processing_timers;
+    std::string from;
+    timer_key(by_clock, of.first_away().time, of.first_away().timer, {}, from);
+    if (!store_->first(from, key_) || key_[0] != from[0]) fail_lost();
+    std::string_view rest = std::string_view(key_).substr(1);
+    const timestamp t = take_ordered_time(rest);
+    of.first_away_is(static_cast<std::uint32_t>(take_ordered(rest, number_bytes)), t);
+    if (!of.away_is_next()) return std::nullopt;
+    return std::string(rest);
+}
+
+std::optional<std::string> away_keys::first_expired(ttl_clock clock, timestamp limit) {
+    const auto which = static_cast<std::size_t>(clock);
+    expiry& e = expiries_[which];
+    if (e.keys == 0) e.first = timestamp::max();
+    if (e.keys == 0 || e.first > limit) return std::nullopt;
+    std::string from;
+    expiry_key(which, e.first, {}, from);
+    if (!store_->first(from, key_) || key_[0] != from[0]) fail_lost();
+    std::string_view rest = std::string_view(key_).substr(1);
+    e.first = take_ordered_time(rest);
+    if (e.first > limit) return std::nullopt;
+    return std::string(rest);
+}
+
+void away_keys::save(snapshot_writer& to) const {
+    std::vector<std::string> names;
+    for (const auto& c : of_.columns) names.push_back("state " + c->declared().name);
+    for (const timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
+        for (const timer_queue::timer& timer : queue->timers()) names.push_back("timer " + timer.name);
+    const std::shared_ptr<const key_store_view> saved = store_->view();
+    to.later([saved, names](snapshot_writer& later) {
+        const char first = record_tag, end = record_tag + 1;
+        saved->for_each({&first, 1}, {&end, 1}, [&](std::string_view key, std::string_view record) {
+            key.remove_prefix(1);
+            const auto group = static_cast<key_group>(take_ordered(key, sizeof(key_group)));
+            byte_reader in(record);
+            for (std::size_t clock = 0; clock != 2; ++clock) (void)codec<timestamp>::decode(in);
+            for (const std::string& name : names) {
+                byte_reader part = take_sized(in);
+                if (part.empty()) continue;
+                std::string& bytes = later.keyed(name, group);
+                bytes += key;
+                bytes += part.take(part.remaining());
+            }
+        });
+    });
+}
+
+}  // namespace runnel::detail
