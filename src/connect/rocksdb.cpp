@@ -16,6 +16,7 @@
 
 #include "runnel/core/error.hpp"
 #include "runnel/core/file_system.hpp"
+#include "rocksdb_unsynced.hpp"
 
 // The folder: "state.lock", which is locked as long as a database is open, and "db", the database. A key in it is the
 // number of a store (32 bits, the highest byte first), of which each is given away once, and the store's own key.
@@ -23,6 +24,8 @@
 namespace runnel {
 
 namespace {
+
+constexpr std::size_t least_memory = 8 << 20;
 
 rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view view_of(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
@@ -46,7 +49,7 @@ public:
             fail(what, e.what());
         }
         rocksdb::DB* opened = nullptr;
-        if (const auto s = rocksdb::DB::Open(options(std::max<std::size_t>(memory, 1 << 20)), path_, &opened); !s.ok())
+        if (const auto s = rocksdb::DB::Open(options(std::max(memory, least_memory)), path_, &opened); !s.ok())
             fail(what, s.ToString());
         db_.reset(opened);
     }
@@ -85,8 +88,9 @@ private:
             throw state_error("the folder \"" + folder_ + "\" is in use by another job, which has locked \"" +
                               lock_->name() + "\". Give each job a folder of its own, or stop the other one first.");
     }
-    static rocksdb::Options options(std::size_t memory) {
+    rocksdb::Options options(std::size_t memory) const {
         rocksdb::Options o;
+        o.env = env_.get();
         o.create_if_missing = true;
         o.error_if_exists = true;
         o.write_buffer_size = memory / 8;
@@ -111,6 +115,7 @@ private:
 
     const std::string folder_;
     const std::string path_;
+    const std::unique_ptr<rocksdb::Env> env_ = rocksdb::NewCompositeEnv(std::make_shared<detail::unsynced_files>());
     std::unique_ptr<file> lock_;
     std::unique_ptr<rocksdb::DB> db_;
     std::atomic<std::uint32_t> next_{0};

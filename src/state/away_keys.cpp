@@ -133,20 +133,36 @@ void away_keys::remove_copy(slot s, std::string_view key) {
     copies_[s] = 0;
 }
 
+void away_keys::add(due& to, const std::string& key) {
+    store_->put(key, {});
+    if (to.count++ == 0 || key < to.first) to.first = key;
+}
+
+void away_keys::remove(due& from, const std::string& key) {
+    store_->erase(key);
+    --from.count;
+}
+
+/// The first of them, without its tag. Precondition: there is one.
+std::string_view away_keys::first(due& of) {
+    const char tag = of.first[0];
+    if (!store_->first(of.first, key_) || key_[0] != tag) fail_lost();
+    of.first = key_;
+    return std::string_view(of.first).substr(1);
+}
+
 void away_keys::put_away(slot s, std::string_view key) {
     copy(s, key);
     const std::array<timestamp, 2> expires = expiries_of(s);
     for (std::size_t clock = 0; clock < expires.size(); ++clock) {
         if (expires[clock] == timestamp::max()) continue;
         expiry_key(clock, expires[clock], key, key_);
-        store_->put(key_, {});
-        ++expiries_[clock].keys;
-        expiries_[clock].first = std::min(expiries_[clock].first, expires[clock]);
+        add(expiries_[clock], key_);
     }
     for_each_timer(s, [&](timer_queue&, bool by_clock, std::uint32_t which, const std::vector<timestamp>& times) {
         for (const timestamp t : times) {
             timer_key(by_clock, t, which, key, key_);
-            store_->put(key_, {});
+            add(timers_[by_clock], key_);
         }
     });
     // From here on nothing can fail. What was a copy is now all that there is.
@@ -176,8 +192,7 @@ void away_keys::bring_back(slot s) {
             const timestamp t = codec<timestamp>::decode(in);
             if (t == timestamp::max()) continue;
             expiry_key(clock, t, key, key_);
-            store_->erase(key_);
-            --expiries_[clock].keys;
+            remove(expiries_[clock], key_);
         }
         for (const auto& c : of_.columns)
             if (byte_reader part = take_sized(in); !part.empty()) c->load_back(s, part);
@@ -187,8 +202,9 @@ void away_keys::bring_back(slot s) {
                 if (part.empty()) continue;
                 for (auto n = codec<std::uint64_t>::decode(part); n != 0; --n) {
                     const timestamp t = codec<timestamp>::decode(part);
-                    timer_key(queue == &of_.processing_timers, t, i, key, key_);
-                    store_->erase(key_);
+                    const bool by_clock = queue == &of_.processing_timers;
+                    timer_key(by_clock, t, i, key, key_);
+                    remove(timers_[by_clock], key_);
                     queue->comes_back(s, i, t);
                 }
             }
@@ -198,11 +214,7 @@ void away_keys::bring_back(slot s) {
 }
 
 std::optional<std::string> away_keys::first_timer(timer_queue& of) {
-    const bool by_clock = &of == &of_.processing_timers;
-    std::string from;
-    timer_key(by_clock, of.first_away().time, of.first_away().timer, {}, from);
-    if (!store_->first(from, key_) || key_[0] != from[0]) fail_lost();
-    std::string_view rest = std::string_view(key_).substr(1);
+    std::string_view rest = first(timers_[&of == &of_.processing_timers]);
     const timestamp t = take_ordered_time(rest);
     of.first_away_is(static_cast<std::uint32_t>(take_ordered(rest, number_bytes)), t);
     if (!of.away_is_next()) return std::nullopt;
@@ -210,16 +222,12 @@ std::optional<std::string> away_keys::first_timer(timer_queue& of) {
 }
 
 std::optional<std::string> away_keys::first_expired(ttl_clock clock, timestamp limit) {
-    const auto which = static_cast<std::size_t>(clock);
-    expiry& e = expiries_[which];
-    if (e.keys == 0) e.first = timestamp::max();
-    if (e.keys == 0 || e.first > limit) return std::nullopt;
-    std::string from;
-    expiry_key(which, e.first, {}, from);
-    if (!store_->first(from, key_) || key_[0] != from[0]) fail_lost();
-    std::string_view rest = std::string_view(key_).substr(1);
-    e.first = take_ordered_time(rest);
-    if (e.first > limit) return std::nullopt;
+    due& of = expiries_[static_cast<std::size_t>(clock)];
+    if (of.count == 0) return std::nullopt;
+    std::string_view rest = std::string_view(of.first).substr(1);
+    if (take_ordered_time(rest) > limit) return std::nullopt;
+    rest = first(of);
+    if (take_ordered_time(rest) > limit) return std::nullopt;
     return std::string(rest);
 }
 

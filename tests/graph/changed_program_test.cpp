@@ -21,6 +21,7 @@
 #include "runnel/window/combine.hpp"
 #include "runnel/window/sum.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/state_under_test.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
@@ -178,6 +179,7 @@ struct run {
         job_options o{.parallelism = parallelism, .batch_size = 16, .executor = &sim, .clock = &sim.clock()};
         o.checkpoints = {.folder = folder, .interval = {}, .executor = &sim, .files = &files};
         o.restore = from;
+        o.state = tests::state_under_test();
         return program<E>(shown).start(o);
     }
     /// False if it has come to its end before.

@@ -13,7 +13,7 @@ struct rocksdb_options {
     /// Keys whose values and timers each subtask of each process function holds as they are. More: fewer are read from
     /// the database and written to it; a checkpoint holds up its subtask for longer, some microseconds for each.
     std::size_t keys_in_memory = 16384;
-    /// Bytes of the database's own cache and write buffers, for the whole job; at least 1 MiB.
+    /// Bytes of the database's own cache and write buffers, for the whole job; at least 8 MiB.
     std::size_t memory = 64 << 20;
 };
 

@@ -63,14 +63,18 @@ public:
     [[noreturn]] static void fail_lost();
 
 private:
-    /// When what is away expires at the earliest.
-    struct expiry {
-        std::size_t keys = 0;
-        timestamp first = timestamp::max();  ///< Or later.
+    /// What is due at some time, of keys that are away; found in the store in order of time.
+    struct due {
+        std::size_t count = 0;
+        /// No key in the store comes before this one: stores are slow in passing over what has been erased.
+        std::string first;
     };
 
     void write_record(slot s);
     std::array<timestamp, 2> expiries_of(slot s) const;
+    void add(due& to, const std::string& key);
+    std::string_view first(due& of);
+    void remove(due& from, const std::string& key);
     template <class F>
     void for_each_timer(slot s, F f);
 
@@ -78,7 +82,8 @@ private:
     std::size_t most_in_memory_;
     parts of_;
     std::size_t size_ = 0;
-    std::array<expiry, 2> expiries_;    ///< By clock.
+    std::array<due, 2> expiries_;       ///< By clock.
+    std::array<due, 2> timers_;         ///< By event time, by processing time.
     std::vector<std::uint8_t> copies_;  ///< By slot: whether there is one.
     std::string record_;                ///< What was found, or is being written.
     std::string key_;                   ///< In the store.

@@ -148,8 +148,7 @@ public:
         --away_;
         add(s, which, t);
     }
-    /// None of those that are away comes before this one.
-    const entry& first_away() const noexcept { return first_away_; }
+    /// No timer that is away comes before this one, in the order of the queue.
     void first_away_is(std::uint32_t which, timestamp t) noexcept { first_away_ = {t, which, key_scope::outside}; }
     /// False if a timer in memory comes before all that are away, or at the same time.
     bool away_is_next() const noexcept {
