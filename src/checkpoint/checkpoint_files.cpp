@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <set>
 #include <string_view>
@@ -24,6 +26,27 @@ manifest::chunk describe(std::size_t number, std::string_view bytes) {
     c.crc = crc32c(bytes);
     c.hash = xxh64::of(bytes);
     return c;
+}
+
+std::set<std::string_view> keyed_names(const operator_snapshot& s, const std::vector<std::string>& of_pieces) {
+    std::set<std::string_view> names(of_pieces.begin(), of_pieces.end());
+    for (const auto& [name, groups] : s.keyed) names.insert(name);
+    return names;
+}
+
+std::vector<std::string> names_of_pieces(const operator_snapshot& s) {
+    std::vector<std::string> names;
+    for (const auto& p : s.pieces)
+        for (std::string& name : p->names()) names.push_back(std::move(name));
+    return names;
+}
+
+/// Calls `f(group, bytes)` for the groups that have the state, those in memory first.
+template <class F>
+void for_each_group(const operator_snapshot& s, std::string_view name, F f) {
+    if (const auto at = s.keyed.find(name); at != s.keyed.end())
+        for (const auto& [group, bytes] : at->second) f(group, std::string_view(bytes));
+    for (const auto& p : s.pieces) p->read(name, p->groups(), f);
 }
 
 /// All that the manifest has to say but where the chunks are.
@@ -48,18 +71,23 @@ manifest describe(const checkpoint& c, bool is_savepoint) {
             s.name = name;
             for (const std::string& bytes : entries) s.chunks.push_back(describe(s.chunks.size(), bytes));
         }
-        for (const auto& [name, groups] : from.state.keyed) {
+        const std::vector<std::string> more = names_of_pieces(from.state);
+        for (const std::string_view name : keyed_names(from.state, more)) {
             manifest::state& s = o.states.emplace_back();
             s.name = name;
             s.keyed = true;
             if (const auto n = from.state.keys.find(name); n != from.state.keys.end()) s.keys = n->second;
-            for (const auto& [group, bytes] : groups) {
+            for_each_group(from.state, name, [&](key_group group, std::string_view bytes) {
                 if (group >= m.key_groups)
                     throw checkpoint_error("operator '" + from.name + "' has state in key group " +
                                            std::to_string(group) + ", and the job only " +
                                            std::to_string(m.key_groups) + " groups");
+                if (!s.chunks.empty() && s.chunks.back().number >= group)
+                    throw checkpoint_error("operator '" + from.name + "' has state '" + s.name + "' in key group " +
+                                           std::to_string(group) + " twice");
                 s.chunks.push_back(describe(group, bytes));
-            }
+            });
+            if (s.chunks.empty() && !from.state.keyed.contains(name)) o.states.pop_back();
         }
         m.operators.push_back(std::move(o));
     }
@@ -163,9 +191,12 @@ void write_data(file_system& files, const std::string& path, const checkpoint& c
             auto chunk = s++->chunks.begin();
             for (const std::string& bytes : entries) append_if_new(*chunk++, bytes);
         }
-        for (const auto& [name, groups] : c.operators[i].state.keyed) {
+        const std::vector<std::string> more = names_of_pieces(c.operators[i].state);
+        for (const std::string_view name : keyed_names(c.operators[i].state, more)) {
+            if (s == m.operators[i].states.end() || s->name != name) continue;  // There was nothing of that name.
             auto chunk = s++->chunks.begin();
-            for (const auto& [group, bytes] : groups) append_if_new(*chunk++, bytes);
+            for_each_group(c.operators[i].state, name,
+                           [&](key_group, std::string_view bytes) { append_if_new(*chunk++, bytes); });
         }
     }
     out.flush();
@@ -199,31 +230,42 @@ struct wanted_chunk {
     const manifest::state* in;
 };
 
-void read_data(file_system& files, const std::string& path, const manifest::data_file& expected,
-               std::vector<wanted_chunk>& wanted) {
+[[noreturn]] void refuse(const std::string& path, const wanted_chunk& w, const std::string& what) {
+    throw_damaged(path, w.chunk->offset,
+                  "state '" + w.in->name + "' of operator '" + w.of->name + "', " +
+                      (w.in->keyed ? "key group " : "entry ") + std::to_string(w.chunk->number) + ", " + what);
+}
+
+void read_chunk(file& from, const std::string& path, const wanted_chunk& w) {
+    const manifest::chunk& c = *w.chunk;
+    w.into->resize(static_cast<std::size_t>(c.length));
+    if (from.read(c.offset, w.into->data(), w.into->size()) != c.length) refuse(path, w, "is cut off");
+    if (crc32c(*w.into) != c.crc || xxh64::of(*w.into) != c.hash) refuse(path, w, "does not have its checksum");
+}
+
+/// Opens a data file and looks whether it is the one.
+std::unique_ptr<file> open_data(file_system& files, const std::string& path, const manifest::data_file& expected) {
     if (!files.exists(path))
         throw checkpoint_error("\"" + path + "\" is missing, and the checkpoint needs it. Copy a job's folder as a " +
                                "whole; or restore from another checkpoint or a savepoint");
-    const auto f = files.open(path, open_mode::read, file_access::owner_only);
+    auto f = files.open(path, open_mode::read, file_access::owner_only);
     check_data_header(*f, expected.number);
     if (const std::uint64_t size = f->size(); size != expected.size)
         throw_damaged(path, std::min(size, expected.size),
                       "it should have " + std::to_string(expected.size) + " bytes, and has " + std::to_string(size));
+    return f;
+}
+
+void read_data(file_system& files, const std::string& path, const manifest::data_file& expected,
+               std::vector<wanted_chunk>& wanted) {
+    const auto f = open_data(files, path, expected);
     std::sort(wanted.begin(), wanted.end(),
               [](const wanted_chunk& a, const wanted_chunk& b) { return a.chunk->offset < b.chunk->offset; });
     std::uint64_t end = 0;
     for (const wanted_chunk& w : wanted) {
-        const manifest::chunk& c = *w.chunk;
-        const auto refuse = [&](const std::string& what) {
-            throw_damaged(path, c.offset,
-                          "state '" + w.in->name + "' of operator '" + w.of->name + "', " +
-                              (w.in->keyed ? "key group " : "entry ") + std::to_string(c.number) + ", " + what);
-        };
-        if (c.offset < end) refuse("lies where other state does");
-        end = c.offset + c.length;
-        w.into->resize(static_cast<std::size_t>(c.length));
-        if (f->read(c.offset, w.into->data(), w.into->size()) != c.length) refuse("is cut off");
-        if (crc32c(*w.into) != c.crc || xxh64::of(*w.into) != c.hash) refuse("does not have its checksum");
+        if (w.chunk->offset < end) refuse(path, w, "lies where other state does");
+        end = w.chunk->offset + w.chunk->length;
+        read_chunk(*f, path, w);
     }
 }
 
@@ -319,6 +361,60 @@ void read_chunks(file_system& files, const std::string& folder, const manifest& 
         read_data(files, folder + "/" + data_name(m.files[i].number), m.files[i], wanted[i]);
 }
 
+/// The keyed state of an operator where a checkpoint has it.
+class stored_pieces final : public keyed_pieces {
+public:
+    stored_pieces(file_system& files, std::string folder, std::shared_ptr<const manifest> m, std::size_t index)
+        : files_(files), folder_(std::move(folder)), manifest_(std::move(m)), of_(manifest_->operators[index]) {}
+
+    key_group_range groups() const override { return {0, static_cast<key_group>(manifest_->key_groups)}; }
+    std::vector<std::string> names() const override {
+        std::vector<std::string> all;
+        for (const auto& s : of_.states)
+            if (s.keyed) all.push_back(s.name);
+        return all;
+    }
+    void read(std::string_view name, key_group_range range,
+              const std::function<void(key_group, std::string_view)>& f) const override {
+        const manifest::state* const s = of_.find(name, true);
+        if (s == nullptr) return;
+        std::map<std::uint32_t, std::unique_ptr<file>> open;
+        std::string bytes;
+        for (const manifest::chunk& c : s->chunks) {
+            if (!range.contains(static_cast<key_group>(c.number))) continue;
+            bytes.clear();
+            if (c.length != 0) {
+                const manifest::data_file& where = manifest_->files[c.file];
+                const std::string path = folder_ + "/" + data_name(where.number);
+                std::unique_ptr<file>& from = open[c.file];
+                if (!from) from = open_data(files_, path, where);
+                read_chunk(*from, path, {&c, &bytes, &of_, s});
+            }
+            f(static_cast<key_group>(c.number), bytes);
+        }
+    }
+
+private:
+    file_system& files_;
+    const std::string folder_;
+    const std::shared_ptr<const manifest> manifest_;
+    const manifest::operator_entry& of_;
+};
+
+/// Without its keyed state.
+checkpoint bare_checkpoint(const manifest& m) {
+    checkpoint c{m.id, m.job, m.key_groups, m.taken, m.is_savepoint, {}, m.extra};
+    for (const auto& from : m.operators) {
+        saved_operator& o = c.operators.emplace_back();
+        o.name = from.name;
+        o.kind = from.kind;
+        o.parallelism = static_cast<std::size_t>(from.parallelism);
+        for (const auto& s : from.states)
+            if (!s.keyed) o.state.local[s.name].resize(s.chunks.size());
+    }
+    return c;
+}
+
 }  // namespace
 
 }  // namespace runnel::detail
@@ -329,22 +425,28 @@ using namespace detail;
 
 checkpoint read_checkpoint(file_system& files, const std::string& folder, checkpoint_id id) {
     const manifest m = find_manifest(files, folder, id);
-    checkpoint c{m.id, m.job, m.key_groups, m.taken, m.is_savepoint, {}, m.extra};
-    for (const auto& from : m.operators) {
-        saved_operator& o = c.operators.emplace_back();
-        o.name = from.name;
-        o.kind = from.kind;
-        o.parallelism = static_cast<std::size_t>(from.parallelism);
-        for (const auto& s : from.states) {
-            if (s.keyed) o.state.keyed[s.name];
-            else o.state.local[s.name].resize(s.chunks.size());
-            if (s.keys) o.state.keys[s.name] = *s.keys;
+    checkpoint c = bare_checkpoint(m);
+    for (std::size_t i = 0; i < m.operators.size(); ++i)
+        for (const auto& s : m.operators[i].states) {
+            if (s.keyed) c.operators[i].state.keyed[s.name];
+            if (s.keys) c.operators[i].state.keys[s.name] = *s.keys;
         }
-    }
     read_chunks(files, folder, m, [&](std::size_t i, const manifest::state& s, const manifest::chunk& chunk) -> auto& {
         operator_snapshot& state = c.operators[i].state;
         return s.keyed ? state.keyed[s.name][static_cast<key_group>(chunk.number)] : state.local[s.name][chunk.number];
     });
+    return c;
+}
+
+checkpoint open_checkpoint(file_system& files, const std::string& folder, checkpoint_id id) {
+    const auto m = std::make_shared<const manifest>(find_manifest(files, folder, id));
+    checkpoint c = bare_checkpoint(*m);
+    std::string one;
+    read_chunks(files, folder, *m, [&](std::size_t i, const manifest::state& s, const manifest::chunk& chunk) -> auto& {
+        return s.keyed ? one : c.operators[i].state.local[s.name][chunk.number];
+    });
+    for (std::size_t i = 0; i < m->operators.size(); ++i)
+        c.operators[i].state.add(std::make_shared<const stored_pieces>(files, folder, m, i));
     return c;
 }
 

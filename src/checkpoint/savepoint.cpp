@@ -14,13 +14,25 @@ void write_savepoint(file_system& files, const std::string& folder, const checkp
     detail::write_files(files, folder, c, true, nullptr, on_step);
 }
 
-checkpoint read_savepoint(file_system& files, const std::string& folder) {
+namespace {
+
+checkpoint_id newest_in(file_system& files, const std::string& folder) {
     const auto newest = newest_checkpoint(files, folder);
     if (!newest)
         throw checkpoint_error("there is no savepoint or checkpoint in \"" + folder + "\": " +
                                (files.exists(folder) ? "it holds no complete manifest" : "there is no such folder") +
                                ". Give the folder that one was written to");
-    return read_checkpoint(files, folder, *newest);
+    return *newest;
+}
+
+}  // namespace
+
+checkpoint read_savepoint(file_system& files, const std::string& folder) {
+    return read_checkpoint(files, folder, newest_in(files, folder));
+}
+
+checkpoint open_savepoint(file_system& files, const std::string& folder) {
+    return open_checkpoint(files, folder, newest_in(files, folder));
 }
 
 }  // namespace runnel

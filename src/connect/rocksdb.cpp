@@ -121,10 +121,34 @@ private:
     std::atomic<std::uint32_t> next_{0};
 };
 
+/// The keys of one store and of its views, which go when all of these have gone.
+class database_part {
+public:
+    explicit database_part(std::shared_ptr<database> in)
+        : in_(std::move(in)), prefix_(in_->next_prefix()), end_(prefix_ + '\xff') {}
+    ~database_part() {
+        // The job may go on without, when it is started again. What is left is removed with the database.
+        const rocksdb::Slice first = slice(prefix_), last = slice(end_);
+        (void)rocksdb::DeleteFilesInRange(&in_->db(), in_->db().DefaultColumnFamily(), &first, &last);
+    }
+    database_part(const database_part&) = delete;
+    database_part& operator=(const database_part&) = delete;
+
+    database* operator->() const noexcept { return in_.get(); }
+    const std::string& prefix() const noexcept { return prefix_; }
+    /// Behind all keys: those of `away_keys` begin with a letter.
+    const std::string& end() const noexcept { return end_; }
+
+private:
+    const std::shared_ptr<database> in_;
+    const std::string prefix_;
+    const std::string end_;
+};
+
 class rocksdb_view final : public key_store_view {
 public:
-    rocksdb_view(std::shared_ptr<database> in, std::string prefix)
-        : in_(std::move(in)), prefix_(std::move(prefix)), snapshot_(in_->db().GetSnapshot()) {}
+    explicit rocksdb_view(std::shared_ptr<const database_part> part)
+        : part_(std::move(part)), in_(*part_), prefix_(part_->prefix()), snapshot_(in_->db().GetSnapshot()) {}
     ~rocksdb_view() override { in_->db().ReleaseSnapshot(snapshot_); }
 
     void for_each(std::string_view first, std::string_view end,
@@ -142,23 +166,19 @@ public:
     }
 
 private:
-    const std::shared_ptr<database> in_;
-    const std::string prefix_;
+    const std::shared_ptr<const database_part> part_;
+    const database_part& in_;
+    const std::string& prefix_;
     const rocksdb::Snapshot* const snapshot_;
 };
 
 class rocksdb_store final : public key_store {
 public:
-    explicit rocksdb_store(std::shared_ptr<database> in)
-        : in_(std::move(in)), prefix_(in_->next_prefix()), end_(prefix_ + '\xff'), bound_(slice(end_)) {
+    explicit rocksdb_store(std::shared_ptr<const database_part> part)
+        : part_(std::move(part)), in_(*part_), bound_(slice(in_.end())) {
         // Nothing is kept that a crash should not lose.
         write_.disableWAL = true;
         iterate_.iterate_upper_bound = &bound_;
-    }
-    ~rocksdb_store() override {
-        // The job may go on without it, when it is started again. What is not removed is removed with the database.
-        const rocksdb::Slice first = slice(prefix_);
-        (void)rocksdb::DeleteFilesInRange(&in_->db(), in_->db().DefaultColumnFamily(), &first, &bound_);
     }
     rocksdb_store(const rocksdb_store&) = delete;
     rocksdb_store& operator=(const rocksdb_store&) = delete;
@@ -180,21 +200,20 @@ public:
         at->Seek(slice(full(from)));
         in_->check(at->status(), "read from");
         if (!at->Valid()) return false;
-        key = view_of(at->key()).substr(prefix_.size());
+        key = view_of(at->key()).substr(in_.prefix().size());
         return true;
     }
-    std::unique_ptr<key_store_view> view() override { return std::make_unique<rocksdb_view>(in_, prefix_); }
+    std::unique_ptr<key_store_view> view() override { return std::make_unique<rocksdb_view>(part_); }
 
 private:
     const std::string& full(std::string_view key) {
-        key_ = prefix_;
+        key_ = in_.prefix();
         key_ += key;
         return key_;
     }
 
-    const std::shared_ptr<database> in_;
-    const std::string prefix_;
-    const std::string end_;  ///< No key of `away_keys` begins with this byte.
+    const std::shared_ptr<const database_part> part_;
+    const database_part& in_;
     const rocksdb::Slice bound_;
     rocksdb::WriteOptions write_;
     rocksdb::ReadOptions read_;
@@ -211,7 +230,7 @@ public:
         std::lock_guard lock(mutex_);
         std::shared_ptr<database> in = database_.lock();
         if (!in) database_ = in = std::make_shared<database>(folder_, options_.memory);
-        return std::make_unique<rocksdb_store>(std::move(in));
+        return std::make_unique<rocksdb_store>(std::make_shared<const database_part>(std::move(in)));
     }
     std::size_t keys_in_memory() const override { return options_.keys_in_memory; }
 

@@ -38,7 +38,10 @@ std::exception_ptr error_of(F f) noexcept {
     }
 }
 
-bool is_empty(const operator_snapshot& s) { return s.keyed.empty() && s.local.empty(); }
+bool is_empty(const operator_snapshot& s) {
+    return s.keyed.empty() && s.local.empty() &&
+           std::all_of(s.pieces.begin(), s.pieces.end(), [](const auto& p) { return p->names().empty(); });
+}
 
 std::uint64_t bytes_of(const operator_snapshot& s) {
     std::uint64_t bytes = 0;
@@ -74,7 +77,7 @@ void checkpoint_coordinator::restore() {
     restored_.reset();
     if (store_)
         if (const std::optional<checkpoint_id> newest = store_->newest()) {
-            restored_ = store_->read(*newest);
+            restored_ = options_.state ? store_->open(*newest) : store_->read(*newest);
             last_ = std::max(last_, *newest);
             if (restored_->job != graph_.name)
                 throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give "
@@ -84,7 +87,9 @@ void checkpoint_coordinator::restore() {
             began_from_ = from == restored_->extra.end() ? "" : from->second;
         }
     if (!options_.restore.empty()) {
-        checkpoint savepoint = read_savepoint(*options_.checkpoints.files, options_.restore);
+        file_system& files = *options_.checkpoints.files;
+        checkpoint savepoint =
+            options_.state ? open_savepoint(files, options_.restore) : read_savepoint(files, options_.restore);
         if (restored_ && began_from_ != name_of(savepoint))
             throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints that have not come of the savepoint "
                                                "\"{}\". Leave out restore to go on from the newest of them, or give an "

@@ -1,6 +1,7 @@
 #include "runnel/state/away_keys.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "runnel/core/error.hpp"
@@ -68,6 +69,48 @@ void append_sized(std::string& out, F write) {
 byte_reader take_sized(byte_reader& in) {
     return byte_reader(in.take(static_cast<std::size_t>(codec<std::uint64_t>::decode(in))));
 }
+
+/// All keys of a store as a snapshot has them.
+class saved_records final : public keyed_pieces {
+public:
+    saved_records(std::unique_ptr<key_store_view> of, std::vector<std::string> names, key_group_range groups)
+        : of_(std::move(of)), names_(std::move(names)), groups_(groups) {}
+
+    key_group_range groups() const override { return groups_; }
+    std::vector<std::string> names() const override { return names_; }
+    void read(std::string_view name, key_group_range range,
+              const std::function<void(key_group, std::string_view)>& f) const override {
+        const auto which = static_cast<std::size_t>(std::find(names_.begin(), names_.end(), name) - names_.begin());
+        if (which == names_.size()) return;
+        std::string first(1, record_tag), end(1, record_tag), bytes;
+        append_ordered(range.first, sizeof(key_group), first);
+        append_ordered(range.last, sizeof(key_group), end);
+        key_group group = 0;
+        const auto hand_over = [&] {
+            if (!bytes.empty()) f(group, bytes);
+            bytes.clear();
+        };
+        of_->for_each(first, end, [&](std::string_view key, std::string_view record) {
+            key.remove_prefix(1);
+            const auto g = static_cast<key_group>(take_ordered(key, sizeof(key_group)));
+            if (g != group) hand_over();
+            group = g;
+            byte_reader in(record);
+            for (std::size_t clock = 0; clock != 2; ++clock) (void)codec<timestamp>::decode(in);
+            for (std::size_t i = 0; i < which; ++i) (void)take_sized(in);
+            byte_reader part = take_sized(in);
+            if (part.empty()) return;
+            bytes += key;
+            bytes += part.take(part.remaining());
+        });
+        hand_over();
+    }
+
+private:
+    const std::unique_ptr<key_store_view> of_;
+    const std::vector<std::string> names_;
+    const key_group_range groups_;
+};
 
 }  // namespace
 
@@ -231,28 +274,12 @@ std::optional<std::string> away_keys::first_expired(ttl_clock clock, timestamp l
     return std::string(rest);
 }
 
-void away_keys::save(snapshot_writer& to) const {
+void away_keys::save(snapshot_writer& to, key_group_range groups) const {
     std::vector<std::string> names;
     for (const auto& c : of_.columns) names.push_back("state " + c->declared().name);
     for (const timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
         for (const timer_queue::timer& timer : queue->timers()) names.push_back("timer " + timer.name);
-    const std::shared_ptr<const key_store_view> saved = store_->view();
-    to.later([saved, names](snapshot_writer& later) {
-        const char first = record_tag, end = record_tag + 1;
-        saved->for_each({&first, 1}, {&end, 1}, [&](std::string_view key, std::string_view record) {
-            key.remove_prefix(1);
-            const auto group = static_cast<key_group>(take_ordered(key, sizeof(key_group)));
-            byte_reader in(record);
-            for (std::size_t clock = 0; clock != 2; ++clock) (void)codec<timestamp>::decode(in);
-            for (const std::string& name : names) {
-                byte_reader part = take_sized(in);
-                if (part.empty()) continue;
-                std::string& bytes = later.keyed(name, group);
-                bytes += key;
-                bytes += part.take(part.remaining());
-            }
-        });
-    });
+    to.keyed(std::make_shared<const saved_records>(store_->view(), std::move(names), groups));
 }
 
 }  // namespace runnel::detail

@@ -104,6 +104,7 @@ state_column& state_store::column_of(const state_declaration& declared) const {
 
 void state_store::keep_in(state_backend& backend, const std::string& operator_name, std::size_t subtask) {
     if (columns_.empty() && event_timers_.timers().empty() && processing_timers_.timers().empty()) return;
+    for (const auto& c : columns_) c->check_codec();
     away_ = std::make_unique<away_keys>(backend.open(operator_name, subtask), backend.keys_in_memory(),
                                         away_keys::parts{columns_, event_timers_, processing_timers_});
 }

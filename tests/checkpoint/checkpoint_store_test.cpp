@@ -57,6 +57,15 @@ std::vector<checkpoint_id> ids(const checkpoint_store& store) {
     return all;
 }
 
+/// With all its state in memory, and without keyed states that no group has.
+checkpoint gathered(checkpoint c) {
+    for (saved_operator& o : c.operators) {
+        o.state.gather();
+        std::erase_if(o.state.keyed, [](const auto& state) { return state.second.empty(); });
+    }
+    return c;
+}
+
 /// Puts the right checksum at the end of a manifest that was changed.
 std::string with_checksum(std::string bytes) {
     bytes.resize(bytes.size() - 4);
@@ -83,6 +92,13 @@ TEST_CASE("what was written is read back, whatever it is") {
         for (const auto& [id, c] : written) {
             CHECK(store.read(id) == c);
             CHECK(read_checkpoint(fs, "/jobs/a", id) == c);
+            CHECK(gathered(store.open(id)) == gathered(c));
+        }
+        // One that is opened can be written, a piece at a time.
+        checkpoint_store copy(fs, "/jobs/copy");
+        for (const auto& [id, c] : written) {
+            copy.write(store.open(id));
+            CHECK(gathered(copy.read(id)) == gathered(c));
         }
     }
 }
@@ -295,6 +311,24 @@ TEST_CASE("a file that is cut off while it is read is refused") {
     }
 }
 
+TEST_CASE("what is damaged after a checkpoint was opened is refused when it is read") {
+    memory_file_system fs;
+    checkpoint_store store(fs, "/a");
+    store.write(sums(1, 3, 1000));
+    const checkpoint c = store.open(1);
+    const snapshot_reader all(c.operators[0].state, {0, 128});
+    std::string bad = fs.get("/a/data-1");
+    bad[1500] ^= 1;
+    fs.put("/a/data-1", bad);
+    std::size_t read = 0;
+    const std::string text = failure([&] { all.keyed("sums", [&](key_group, std::string_view) { ++read; }); });
+    CHECK(text.find("\"/a/data-1\"") != std::string::npos);
+    CHECK(text.find("key group 1,") != std::string::npos);
+    CHECK(read == 1);
+    fs.remove("/a/data-1");
+    CHECK(failure([&] { all.keyed("sums", [](key_group, std::string_view) {}); }).find("is missing") != std::string::npos);
+}
+
 TEST_CASE("data that someone else has removed is written again") {
     memory_file_system fs;
     checkpoint_store store(fs, "/a");
@@ -397,6 +431,7 @@ TEST_CASE("every byte of a manifest or data file that is flipped, and every cut,
             const std::string text = failure([&] { store.read(1); });
             CHECK(text.find("\"" + name + "\"") != std::string::npos);
             CHECK(failure([&] { verify_checkpoint(fs, "/a", 1); }) == text);
+            CHECK(failure([&] { store.open(1); }) == text);
         };
         for (std::size_t i = 0; i < good.size(); ++i) {
             CAPTURE(i);

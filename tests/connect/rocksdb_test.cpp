@@ -13,11 +13,13 @@
 #include <utility>
 #include <vector>
 
+#include "runnel/checkpoint/savepoint.hpp"
 #include "runnel/core/error.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/sink/collect.hpp"
 #include "runnel/sink/for_each.hpp"
 #include "runnel/source/generator.hpp"
+#include "runnel/state/saved_keyed_state.hpp"
 #include "tests/core/temporary_folder.hpp"
 
 using namespace runnel;
@@ -161,6 +163,41 @@ TEST_CASE("checkpoints of state in RocksDB are those of state in memory: a job g
         }
         CHECK(totals_of(shown) == expected());
     }
+}
+
+namespace {
+
+struct keeping {
+    using output_type = int;
+    value_state<std::string> kept{};
+    void open(state_setup& s) { kept = s.value<std::string>("kept"); }
+    void on_record(const event& e, process_context<int>&) { kept.set(std::string(5000, static_cast<char>(e.key))); }
+};
+
+}  // namespace
+
+TEST_CASE("the last checkpoint of a job has all state, though its subtasks are gone and their stores closed") {
+    const test::temporary_folder folder;
+    constexpr std::uint32_t many = 5'000;
+    pipeline p("keep");
+    p.from(generate(many, [](std::uint64_t i) { return event{static_cast<std::uint32_t>(i), timestamp(1s)}; }))
+        .named("events")
+        .key_by(&event::key)
+        .process(keeping{})
+        .named("keeping")
+        .to(for_each([](int) {}))
+        .named("nothing");
+    job_options o{.parallelism = 2};
+    o.checkpoints = {.folder = folder / "checkpoints"};
+    o.state = rocksdb_state(folder / "state", {.keys_in_memory = 50, .memory = 8 << 20});
+    auto j = std::move(p).start(o);
+    j.wait();
+    const checkpoint c = read_savepoint(default_file_system(), folder / "checkpoints");
+    saved_keyed_state<std::uint32_t> saved(c, "keeping");
+    const auto kept = saved.value<std::string>("kept");
+    std::uint32_t right = 0;
+    saved.for_each([&](std::uint32_t key) { right += *kept.get() == std::string(5000, static_cast<char>(key)); });
+    CHECK(right == many);
 }
 
 TEST_CASE("a job that fails starts again with an empty database, from its checkpoint") {

@@ -141,6 +141,30 @@ TEST_CASE("an operator without states and timers asks for no store") {
     CHECK(h.outputs().size() == 1);
 }
 
+namespace {
+struct opaque {
+    std::unique_ptr<int> of;
+};
+struct keeps_opaque {
+    using output_type = int;
+    value_state<opaque> value{};
+    void open(state_setup& s) { value = s.value<opaque>("bare"); }
+    void on_record(const std::pair<int, int>&, process_context<int>&) {}
+};
+}  // namespace
+
+TEST_CASE("a state that has no codec is refused before the first record") {
+    const process_operator<int, std::pair<int, int>, first<int>, keeps_opaque> op(first<int>(), {});
+    const testing::operator_harness in_memory(op);
+    std::string why;
+    try {
+        const testing::operator_harness h(op, {.state = std::make_shared<map_backend>(1)});
+    } catch (const job_error& e) {
+        why = e.what();
+    }
+    CHECK(why.find("value 'bare' can't be kept outside of memory") != std::string::npos);
+}
+
 TEST_CASE("what a snapshot holds of a key group is the same until something in it changes, wherever its keys are") {
     harness h = with(std::make_shared<map_backend>(5));
     for (int key = 0; key < 500; ++key) h.push({key, 200}, timestamp(1s));

@@ -33,6 +33,10 @@ std::optional<checkpoint_id> newest_checkpoint(file_system& files, const std::st
 /// Complexity: O(bytes of its state); memory is asked for only as far as the files are that long.
 /// Errors: `checkpoint_error` if it is missing, damaged, foreign or of a newer format; `io_error`.
 checkpoint read_checkpoint(file_system& files, const std::string& folder, checkpoint_id id);
+/// The same for a checkpoint that may be larger than memory: its keyed state stays where it is, in `pieces`, which read
+/// and verify it again. The files must stay as long as they do.
+/// Complexity: O(bytes of its state); memory for a key group.
+checkpoint open_checkpoint(file_system& files, const std::string& folder, checkpoint_id id);
 /// Verifies a checkpoint as `read_checkpoint` does, in the memory of its largest key group; returns what it holds.
 checkpoint_info verify_checkpoint(file_system& files, const std::string& folder, checkpoint_id id);
 
@@ -65,6 +69,7 @@ public:
     std::vector<checkpoint_info> list() const { return list_checkpoints(files_, folder_); }
     std::optional<checkpoint_id> newest() const { return newest_checkpoint(files_, folder_); }
     checkpoint read(checkpoint_id id) const { return read_checkpoint(files_, folder_, id); }
+    checkpoint open(checkpoint_id id) const { return open_checkpoint(files_, folder_, id); }
     /// Removes all but the `keep` newest checkpoints, data that none refers to, and what was left unfinished.
     ///
     /// Checkpoints that cannot be read are neither counted nor removed, nor is data that they may refer to. The newest

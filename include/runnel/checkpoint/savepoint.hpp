@@ -20,5 +20,7 @@ void write_savepoint(file_system& files, const std::string& folder, const checkp
 ///
 /// Thread safety: safe. Errors: `checkpoint_error` if there is none, or it cannot be restored; `io_error`.
 checkpoint read_savepoint(file_system& files, const std::string& folder);
+/// The same for one that may be larger than memory: see `open_checkpoint`.
+checkpoint open_savepoint(file_system& files, const std::string& folder);
 
 }  // namespace runnel

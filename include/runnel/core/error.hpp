@@ -75,8 +75,8 @@ private:
     int code_;
 };
 
-/// State that is kept outside of memory can't be read or written. No record is to blame: it ends the job, whatever is to
-/// become of records that fail.
+/// State that is kept outside of memory can't be read or written. No record is to blame: it ends the job, whatever is
+/// to become of records that fail.
 class state_error : public error {
 public:
     using error::error;

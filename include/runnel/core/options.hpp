@@ -43,9 +43,9 @@ struct job_options {
     std::string restore = {};
     /// Leaves out saved state whose operator is not in the graph any more, instead of refusing it.
     bool allow_dropped_state = false;
-    /// Where process functions keep the state and timers of keys that are not in use, such as `rocksdb_state("folder")`;
+    /// Where process functions keep state and timers of keys that are not in use, such as `rocksdb_state("folder")`;
     /// null: in memory, as all other operators always do. Costs a search of the store for each key that is not in
-    /// memory, and some microseconds to bring one back.
+    /// memory, and some microseconds to bring one back; checkpoints are written and read piece by piece.
     std::shared_ptr<state_backend> state = {};
     /// What a job with checkpoints does when it fails.
     restart_strategy restart = no_restart();

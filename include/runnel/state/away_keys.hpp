@@ -19,10 +19,10 @@ namespace runnel::detail {
 
 /// The keys of one subtask that are not in memory: their states and timers, and when something of them is due.
 ///
-/// A key is known by its bytes, the first two of which are its key group, the higher byte first. While it is in memory
-/// the store may have a copy of what it was.
+/// A key is known by its bytes, the first two of which are its key group, the higher byte first. While it is in
+/// memory the store may have a copy of what it was.
 /// Thread safety: unsafe.
-/// Complexity: O(bytes of what the key holds) to put it away or bring it back, and a change of the store for each timer.
+/// Complexity: O(bytes of what the key holds) to put it away or bring it back, and a call of the store for each timer.
 /// Errors: `state_error`.
 class away_keys {
 public:
@@ -57,8 +57,9 @@ public:
     /// A key that is away and holds something that expires by `limit`.
     std::optional<std::string> first_expired(ttl_clock clock, timestamp limit);
 
-    /// Saves all keys: those that are away, and those of which there is a copy. The store is read later.
-    void save(snapshot_writer& to) const;
+    /// Saves all keys, which are in `groups`: those that are away, and those of which there is a copy. The store is
+    /// read later, as it is now.
+    void save(snapshot_writer& to, key_group_range groups) const;
 
     [[noreturn]] static void fail_lost();
 

@@ -81,7 +81,7 @@ public:
         for (const auto& column : columns()) column->save_layouts(to);
         if (away()) {
             index_.for_each([&](const K& key, slot s) { away()->copy(s, bytes_of(key)); });
-            away()->save(to);
+            away()->save(to, mine_);
         } else {
             save_keys(to);
         }

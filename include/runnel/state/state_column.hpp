@@ -53,6 +53,10 @@ public:
     }
     /// Removes what the key in `s` holds. Precondition: `holds(s)`.
     virtual void drop(slot s) = 0;
+    /// Errors: `error` naming the state, if it can't be saved.
+    void check_codec() const {
+        if (layouts().empty()) fail_no_codec(declared_, "kept outside of memory");
+    }
     void save_layouts(snapshot_writer& to) const;
     /// To be called before anything is loaded. Errors: `checkpoint_error` if what was saved can't be loaded.
     void load_layouts(const snapshot_reader& from);

@@ -55,7 +55,7 @@ public:
     }
 
     /// Keeps only some keys in memory from now on, the others in a store of `backend`. Between the declarations and the
-    /// first key. Errors: `state_error`.
+    /// first key. Errors: `state_error`; `error` if a state has no codec.
     void keep_in(state_backend& backend, const std::string& operator_name, std::size_t subtask);
 
 protected:

@@ -205,6 +205,7 @@ public:
             while (!step()) continue;
         snapshot_writer to(taken_);
         for (auto& write : std::exchange(deferred_, {}).writes) write(to);
+        taken_.gather();
         return std::exchange(taken_, {});
     }
     /// Goes on with a fresh instance in the state `from`, of which it gets the part that belongs to its subtask.
