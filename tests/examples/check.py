@@ -115,6 +115,9 @@ a part of the counts is there
 ann: 40000 requests in 60 seconds, 60 different ones
 bob: 80000 requests in 60 seconds, 60 different ones
 """,
+    "rocksdb_visitors": """\
+6000 visitors came back, and had seen 12000 pages
+""",
     "asio_host": """\
 largest sum 500040000; the host's timer ticked; all on one thread
 """,
@@ -159,8 +162,8 @@ def main():
           and result[1].endswith("all totals equal the sender's\n"), result)
     check("click_count tells where it can be seen", result[1].startswith("see http://127.0.0.1:"), result)
     for name, output in OUTPUTS.items():
-        if name.startswith("sqlite_") and not (arguments.programs / name).exists():
-            continue  # SQLite is not there.
+        if name.startswith(("sqlite_", "rocksdb_")) and not (arguments.programs / name).exists():
+            continue  # The library is not there.
         code, shown, errors = run(name)
         check(f"{name} prints what it should",
               (code, sorted(shown.splitlines()), errors) == (0, sorted(output.splitlines()), ""), (code, shown, errors))
