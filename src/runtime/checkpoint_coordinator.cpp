@@ -327,6 +327,9 @@ void checkpoint_coordinator::complete() {
     std::string why;
     try {
         write(c, on_request.get());
+        // Whoever reads it may do so when the stores of the job are gone.
+        if (on_request && on_request->what == request::kind::reading)
+            for (saved_operator& o : c.operators) o.state.gather();
     } catch (const std::exception& e) {
         failure = std::current_exception();
         why = e.what();
