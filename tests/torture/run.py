@@ -43,7 +43,8 @@ def main():
     ids = options.ids or list(PROGRAMS)
 
     def shared(number):
-        return str(max(1, int(number) // options.share)) if number.isdigit() else number
+        # What is as small as this is no count, or quick enough.
+        return str(max(min(int(number), 4), int(number) // options.share)) if number.isdigit() else number
 
     unknown = [i for i in ids if i not in PROGRAMS]
     if unknown:
