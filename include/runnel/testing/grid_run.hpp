@@ -67,11 +67,12 @@ public:
         for (step_ = 0; step_ < input_.size(); ++step_) {
             const event& e = input_.events()[step_];
             if (way_.rescale_at == step_) {
-                if (way_.uneven && e.what == event::kind::watermark && e.time != timestamp::max()) {
+                const bool uneven = way_.uneven && e.what == event::kind::watermark && e.time != timestamp::max();
+                if (uneven) {
                     deliver_all();
                     for (std::size_t i = 0; i < subtasks_.size(); i += 2) subtasks_[i]->step(e);
                 }
-                restart(way_.to, step_);
+                restart(way_.to, uneven ? step_ + 1 : step_);
             }
             do_step(e);
             const bool ended = e.what == event::kind::watermark && e.time == timestamp::max();
