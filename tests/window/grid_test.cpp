@@ -26,7 +26,7 @@ void check_all_kinds_of_lateness(const undecided_window_spec<Windows>& windows) 
     check_in_all_ways(user_of, windows.drop_late(), count());
     check_in_all_ways(user_of, windows.lateness(2s), combine(count(), sum(&click::weight)));
     check_in_all_ways(user_of, windows.lateness(30s).late_to(somewhere{}), sum(&click::weight));
-    check_in_all_ways(name_of, windows.drop_late().late_to(somewhere{}), count());
+    check_in_all_ways(user_name, windows.drop_late().late_to(somewhere{}), count());
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ template <class Agg>
 void check_in_all_windows(const Agg& aggregate) {
     check_in_all_ways(user_of, tumbling(2s).lateness(1s), aggregate);
     check_in_all_ways(user_of, sliding(2s, 500ms).lateness(1s), aggregate);
-    check_in_all_ways(name_of, session(500ms).lateness(1s), aggregate);
+    check_in_all_ways(user_name, session(500ms).lateness(1s), aggregate);
 }
 
 TEST_CASE("aggregates with larger states give the same in every way") {

@@ -39,7 +39,7 @@ TEST_CASE("windows that fire early and late give the same in every way: results 
     const auto check = [](const auto& windows) {
         check_in_all_ways(user_of, windows.drop_late().early(every_records(3)).accumulating(), count());
         check_in_all_ways(user_of, windows.lateness(3s).early(every(700ms)).late(every(2s)).discarding(), count());
-        check_in_all_ways(name_of, windows.lateness(5s).late_to(somewhere{}).discarding(), sum(&click::weight));
+        check_in_all_ways(user_name, windows.lateness(5s).late_to(somewhere{}).discarding(), sum(&click::weight));
     };
     check(tumbling(2s));
     check(sliding(3s, 1s));
@@ -51,9 +51,9 @@ TEST_CASE("windows that fire early and late give the same in every way: results 
 TEST_CASE("the global window and windows of counts give the same in every way") {
     check_in_all_ways(user_of, global(), count());
     check_in_all_ways(user_of, global().early(on_each_record()).accumulating(), sum(&click::weight));
-    check_in_all_ways(name_of, global().early(every(2s)).discarding(), sum(&click::weight));
+    check_in_all_ways(user_name, global().early(every(2s)).discarding(), sum(&click::weight));
     check_in_all_ways(user_of, count(5), sum(&click::weight), false);
-    check_in_all_ways(name_of, count(6, 4), combine(count(), top(2, &click::weight)), false);
+    check_in_all_ways(user_name, count(6, 4), combine(count(), top(2, &click::weight)), false);
     check_in_all_ways(user_of, count(2, 3), sum(&click::weight), false);
 }
 

@@ -36,7 +36,7 @@ struct weights {
 struct somewhere {};
 
 inline const auto user_of = [](const click& c) { return c.user; };
-inline const auto name_of = [](const click& c) { return "user " + std::to_string(c.user); };
+inline const auto user_name = [](const click& c) { return "user " + std::to_string(c.user); };
 
 inline click make_click(std::mt19937_64& random) {
     return {static_cast<std::int64_t>(random() % 8), static_cast<int>(random() % 100)};
