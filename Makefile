@@ -8,8 +8,10 @@ PYTHON := python3 -B
 
 # Boost by its version: the plain name is an older one, and the two exclude each other.
 BUILD_PACKAGES := g++ cmake ninja-build ccache lld pkg-config libfmt-dev libconcurrentqueue-dev libboost1.81-dev \
-	libsimdjson-dev zlib1g-dev libzstd-dev libsqlite3-dev librocksdb-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev chromium chromium-driver
+	libsimdjson-dev zlib1g-dev libzstd-dev libsqlite3-dev librocksdb-dev librdkafka-dev
+# Java and Maven start the real Kafka broker.
+TEST_PACKAGES := $(BUILD_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev chromium \
+	chromium-driver openjdk-17-jre-headless maven
 BENCH_PACKAGES := $(BUILD_PACKAGES) python3 binutils
 FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
