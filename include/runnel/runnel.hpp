@@ -24,6 +24,7 @@
 #include "runnel/connect/glob.hpp"
 #include "runnel/connect/http_post.hpp"
 #include "runnel/connect/json_lines.hpp"
+#include "runnel/connect/kafka_options.hpp"
 #include "runnel/connect/line_formats.hpp"
 #include "runnel/connect/line_reader.hpp"
 #include "runnel/connect/line_source.hpp"

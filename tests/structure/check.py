@@ -32,7 +32,8 @@ SIDEWAYS = {("state", "codec"), ("state", "checkpoint"), ("checkpoint", "codec")
             ("sink", "operators")}
 
 # Must not be seen by who includes a public header: slow to compile, or a library the user would have to install.
-PRIVATE = re.compile(r"boost/(asio|beast)|^asio|concurrentqueue|simdjson|^sqlite3|^rocksdb/|^fmt/|^rapidcheck|^doctest")
+PRIVATE = re.compile(r"boost/(asio|beast)|^asio|concurrentqueue|simdjson|^sqlite3|^rocksdb/|^librdkafka|^fmt/|^rapidcheck|"
+                     r"^doctest")
 # Put together, so that this file does not find itself.
 LEFT_OPEN = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b", re.IGNORECASE)
 FOLDERS = {"include", "src", "examples", "bench", "tests", ".ci", ".github"}

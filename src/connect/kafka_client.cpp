@@ -1,0 +1,164 @@
+#include "kafka_client.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "../core/blocked_signals.hpp"
+
+namespace runnel::detail {
+
+namespace {
+
+/// Why a setting is not accepted; empty: it is.
+std::string refusal(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
+    char text[512] = "";
+    if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), text, sizeof text) == RD_KAFKA_CONF_OK) return {};
+    return std::string("setting \"") + name + "\": " + text +
+           ". See librdkafka's list of settings for names and values";
+}
+
+std::vector<std::string> apply(rd_kafka_conf_t* conf, const kafka_cluster& cluster, const kafka_settings& defaults,
+                               const kafka_settings& fixed) {
+    std::vector<std::string> problems;
+    const auto set = [&](const std::string& name, const std::string& value) {
+        if (std::string why = refusal(conf, name, value); !why.empty()) problems.push_back(std::move(why));
+    };
+    if (cluster.brokers.empty()) problems.push_back("no brokers are named. Give their addresses, \"host:port\"");
+    // After an outage a broker is tried again soon, not only after librdkafka's 10 s.
+    set("reconnect.backoff.ms", "50");
+    set("reconnect.backoff.max.ms", "1000");
+    for (const auto& [name, value] : defaults) set(name, value);
+    for (const auto& [name, value] : cluster.settings) {
+        if (name == "bootstrap.servers" || name == "metadata.broker.list")
+            problems.push_back("setting \"" + name + "\" is what `brokers` is for. Leave it out");
+        else if (fixed.contains(name))
+            problems.push_back("setting \"" + name + "\" has to be \"" + fixed.at(name) + "\" here. Leave it out");
+        else set(name, value);
+    }
+    for (const auto& [name, value] : fixed) set(name, value);
+    set("bootstrap.servers", cluster.brokers);
+    return problems;
+}
+
+}  // namespace
+
+std::string kafka_place(std::string_view topic, std::int32_t partition) {
+    return std::string(topic) + "/" + std::to_string(partition);
+}
+
+std::string_view kafka_advice(rd_kafka_resp_err_t reason) {
+    switch (reason) {
+        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION: return " Create the topic, or correct its name.";
+        case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: return " Correct the topic's name.";
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            return " Give this user the right to do that.";
+        case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED: return " Check the settings for SASL.";
+        case RD_KAFKA_RESP_ERR__SSL: return " Check the settings for TLS.";
+        case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        case RD_KAFKA_RESP_ERR__TRANSPORT:
+        case RD_KAFKA_RESP_ERR__RESOLVE:
+        case RD_KAFKA_RESP_ERR__TIMED_OUT:
+            return " Check that the cluster runs, its addresses, and the settings for TLS and SASL.";
+        case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+        case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+            return " Make the record smaller, or raise message.max.bytes here and max.message.bytes of the topic.";
+        case RD_KAFKA_RESP_ERR__FENCED:
+        case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
+        case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+            return " Another process runs the same job: end one of them.";
+        default: return "";
+    }
+}
+
+std::vector<std::string> kafka_problems(const kafka_cluster& cluster, const kafka_settings& defaults,
+                                        const kafka_settings& fixed) {
+    const kafka_conf conf(rd_kafka_conf_new());
+    return apply(conf.get(), cluster, defaults, fixed);
+}
+
+kafka_client::kafka_client(rd_kafka_type_t type, const kafka_cluster& cluster, const kafka_settings& defaults,
+                           const kafka_settings& fixed, const std::function<void(rd_kafka_conf_t*)>& callbacks)
+    : cluster_(cluster) {
+    kafka_conf conf(rd_kafka_conf_new());
+    if (const auto problems = apply(conf.get(), cluster_, defaults, fixed); !problems.empty())
+        throw error("kafka: " + problems.front() + ".");
+    rd_kafka_conf_set_opaque(conf.get(), this);
+    rd_kafka_conf_set_log_cb(conf.get(), [](const rd_kafka_t*, int, const char*, const char*) {});
+    rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int reason, const char* text, void* self) {
+        // A summary, and for the rest the reasons that have led to it.
+        if (reason == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return;
+        static_cast<kafka_client*>(self)->set_trouble(text);
+    });
+    if (callbacks) callbacks(conf.get());
+    char text[512] = "";
+    const blocked_signals for_its_threads;
+    handle_.reset(rd_kafka_new(type, conf.get(), text, sizeof text));
+    if (!handle_) throw error(std::string("kafka: the settings do not fit: ") + text + ".");
+    (void)conf.release();  // It belongs to the handle.
+}
+
+int kafka_client::timeout_ms() const {
+    return static_cast<int>(std::clamp<std::int64_t>(cluster_.timeout.count(), 1, std::numeric_limits<int>::max()));
+}
+
+void kafka_client::connect() { (void)topics(nullptr, cluster_.timeout); }
+
+std::vector<std::int32_t> kafka_client::partitions(const std::string& topic) {
+    topic_partitions found = std::move(topics(&topic, cluster_.timeout).at(0));
+    check("find topic \"" + topic + "\"", found.failure);
+    return std::move(found.partitions);
+}
+
+std::vector<kafka_client::topic_partitions> kafka_client::topics(const std::string* only,
+                                                                 std::chrono::milliseconds timeout) {
+    const kafka_topic topic(only ? rd_kafka_topic_new(get(), only->c_str(), nullptr) : nullptr);
+    if (only && !topic) fail("find topic \"" + *only + "\"", rd_kafka_last_error());
+    const rd_kafka_metadata_t* answer = nullptr;
+    const rd_kafka_resp_err_t failure =
+        rd_kafka_metadata(get(), only == nullptr, topic.get(), &answer, static_cast<int>(timeout.count()));
+    const std::unique_ptr<const rd_kafka_metadata_t, kafka_free<&rd_kafka_metadata_destroy>> owned(answer);
+    if (failure != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_poll(get(), 0);  // For the reasons.
+        fail("reach Kafka at \"" + cluster_.brokers + "\"", failure);
+    }
+    set_trouble({});
+    std::vector<topic_partitions> found;
+    for (int t = 0; t < answer->topic_cnt; ++t) {
+        const rd_kafka_metadata_topic& m = answer->topics[t];
+        found.push_back({m.topic, {}, m.err});
+        for (int p = 0; p < m.partition_cnt; ++p) found.back().partitions.push_back(m.partitions[p].id);
+        std::sort(found.back().partitions.begin(), found.back().partitions.end());
+    }
+    return found;
+}
+
+std::string kafka_client::trouble() const {
+    std::lock_guard lock(mutex_);
+    return trouble_;
+}
+
+void kafka_client::set_trouble(std::string what) {
+    std::lock_guard lock(mutex_);
+    trouble_ = std::move(what);
+}
+
+void kafka_client::fail(const std::string& what, rd_kafka_resp_err_t reason) const {
+    std::string text = "cannot " + what + ": " + rd_kafka_err2str(reason);
+    if (const std::string why = trouble(); !why.empty()) text += " (" + why + ")";
+    throw kafka_error(text + "." + std::string(kafka_advice(reason)), reason);
+}
+
+void kafka_client::fail(const std::string& what, const rd_kafka_error_t* failure) const {
+    const rd_kafka_resp_err_t reason = rd_kafka_error_code(failure);
+    throw kafka_error("cannot " + what + ": " + rd_kafka_error_string(failure) + "." + std::string(kafka_advice(reason)),
+                      reason);
+}
+
+}  // namespace runnel::detail
