@@ -157,8 +157,8 @@ void kafka_client::fail(const std::string& what, rd_kafka_resp_err_t reason) con
 
 void kafka_client::fail(const std::string& what, const rd_kafka_error_t* failure) const {
     const rd_kafka_resp_err_t reason = rd_kafka_error_code(failure);
-    throw kafka_error("cannot " + what + ": " + rd_kafka_error_string(failure) + "." + std::string(kafka_advice(reason)),
-                      reason);
+    throw kafka_error(
+        "cannot " + what + ": " + rd_kafka_error_string(failure) + "." + std::string(kafka_advice(reason)), reason);
 }
 
 }  // namespace runnel::detail

@@ -3,11 +3,13 @@
 #include <librdkafka/rdkafka.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +52,11 @@ private:
 
 /// "clicks/3": how messages name a partition.
 std::string kafka_place(std::string_view topic, std::int32_t partition);
+/// Null is none.
+inline std::optional<std::string_view> kafka_view(const void* data, std::size_t size) {
+    if (data == nullptr) return std::nullopt;
+    return std::string_view(static_cast<const char*>(data), size);
+}
 /// What to do about an error, as a sentence with a blank before it; empty: nothing is known.
 std::string_view kafka_advice(rd_kafka_resp_err_t reason);
 
@@ -66,7 +73,7 @@ std::vector<std::string> kafka_problems(const kafka_cluster& cluster, const kafk
 class kafka_client {
 public:
     /// Settings: `defaults`, over them the user's, over them `fixed`, which the user must not set. `callbacks` may set
-    /// more, but not the opaque pointer, nor what becomes of logs and errors. Throws `error` if the settings do not fit.
+    /// more, but not the opaque pointer, nor what becomes of logs and errors. Throws `error` if settings do not fit.
     kafka_client(rd_kafka_type_t type, const kafka_cluster& cluster, const kafka_settings& defaults,
                  const kafka_settings& fixed, const std::function<void(rd_kafka_conf_t*)>& callbacks = {});
     kafka_client(const kafka_client&) = delete;

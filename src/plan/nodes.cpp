@@ -14,6 +14,8 @@ node source_node(std::shared_ptr<source_base> from, const record_type& records) 
     n.replayable = from->is_replayable();
     n.outputs.push_back(&records);
     n.split_count = [from] { return from->splits().size(); };
+    n.passed = [from](const std::vector<std::string>& saved) { from->passed(positions_in(saved)); };
+    n.condition = [from] { return from->condition(); };
     return n;
 }
 

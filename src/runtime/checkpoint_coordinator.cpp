@@ -344,7 +344,7 @@ void checkpoint_coordinator::complete() {
         std::lock_guard lock(mutex_);
         carried_ = std::move(prepared);
     } else {
-        commit(c.id, prepared);
+        commit(c, prepared);
         prune(c.id);
     }
     tell(checkpoint_step::acknowledge, c.id);
@@ -367,14 +367,26 @@ void checkpoint_coordinator::write(const checkpoint& c, const request* on_reques
     if (store_ && (!on_request || on_request->is_for_recovery())) store_->write(c);
 }
 
-void checkpoint_coordinator::commit(checkpoint_id id, const prepared_results& prepared) {
-    for (const auto& [node, results] : prepared) {
+/// The checkpoint is durable: has the sinks make its results visible, and tells the sources.
+void checkpoint_coordinator::commit(const checkpoint& c, const prepared_results& prepared) {
+    const auto at = [&](plan::node_id id, auto call) {
         try {
-            tell(checkpoint_step::commit, id);
-            graph_.nodes[node].commit(id, owner(node), results);
+            call(graph_.nodes[id]);
         } catch (...) {
-            rethrow_with_place(graph_.nodes[node].name, 0, timestamp::min());
+            rethrow_with_place(graph_.nodes[id].name, 0, timestamp::min());
         }
+    };
+    for (const auto& [node, results] : prepared)
+        at(node, [&](const plan::node& n) {
+            tell(checkpoint_step::commit, c.id);
+            n.commit(c.id, owner(node), results);
+        });
+    for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
+        if (!graph_.nodes[id].passed) continue;
+        for (const saved_operator& o : c.operators)
+            if (o.name == graph_.nodes[id].name)
+                if (const auto splits = o.state.local.find(splits_state); splits != o.state.local.end())
+                    at(id, [&](const plan::node& n) { n.passed(splits->second); });
     }
 }
 
@@ -501,7 +513,7 @@ void checkpoint_coordinator::make_last() {
         if (job_.is_draining()) c.extra[drained_name] = "";
     }
     write(c, nullptr);
-    commit(c.id, prepared);
+    commit(c, prepared);
     prune(c.id);
     tell(checkpoint_step::acknowledge, c.id);
     std::lock_guard lock(mutex_);

@@ -120,7 +120,7 @@ private:
     void write(const checkpoint& c, const request* on_request);
     static const char* word_for(const request& r);
     checkpoint assemble(checkpoint_id id, bool is_savepoint, prepared_results& prepared);
-    void commit(checkpoint_id id, const prepared_results& prepared);
+    void commit(const checkpoint& c, const prepared_results& prepared);
     void prune(checkpoint_id newest);
     void count(const checkpoint& c, duration took) noexcept;
     void plan_next(timestamp t);

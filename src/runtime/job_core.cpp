@@ -497,6 +497,11 @@ job_status job_core::status() const {
         o.is_chained = t.nodes[0] != id;
         for (const plan::edge* e : graph_.inputs_of(id)) o.inputs.push_back(e->from);
         o.parallelism = t.subtasks.size();
+        if (n.condition) {
+            source_condition c = n.condition();
+            o.trouble = std::move(c.trouble);
+            o.lag = c.lag;
+        }
         o.watermark = timestamp::max();
         const bool has_event_time = graph_.has_event_time(id);
         // What holds the whole operator back holds back the lowest of its subtasks.

@@ -15,6 +15,21 @@ constexpr duration tick_interval = std::chrono::milliseconds(200);
 
 }  // namespace
 
+std::vector<split_position> positions_in(const std::vector<std::string>& saved_splits) {
+    std::vector<split_position> positions;
+    for (const std::string& bytes : saved_splits) {
+        byte_reader in(bytes);
+        // See source_stage_base::save.
+        std::string id = codec<std::string>::decode(in);
+        (void)codec<bool>::decode(in);
+        (void)codec<std::int64_t>::decode(in);
+        const bool started = codec<bool>::decode(in);
+        std::string position = codec<std::string>::decode(in);
+        if (started) positions.push_back({std::move(id), std::move(position)});
+    }
+    return positions;
+}
+
 struct source_stage_base::split {
     split(std::string name, const split_timing* t) : id(std::move(name)), timing(t ? t->copy() : nullptr) {}
     std::string id;
@@ -70,24 +85,48 @@ void source_stage_base::open(const source_context& context) {
         reader_context_.bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
             refuse(where, why, raw);
         };
-    guarded([&] { all_splits_ = from_->splits(); });
+    guarded([&] {
+        all_splits_ = from_->splits();
+        watch_ = from_->watch(all_splits_.size(), reader_context_);
+    });
     for (std::size_t i = context.subtask; i < all_splits_.size(); i += context.parallelism)
         splits_.emplace_back(all_splits_[i], timing_.each.get());
-    merger_ = watermark_merger(splits_.size());
+    begin_event_time(timestamp::min());
     for (split& s : splits_) s.last_record = context.clock->now();
 }
 
 void source_stage_base::begin() {
-    for (std::size_t i = 0; i < splits_.size(); ++i) {
-        split& s = splits_[i];
-        if (merger_.is_finished(i)) continue;
-        guarded([&] { s.reader = from_->open_any(s.id, s.restored ? &s.position : nullptr, reader_context_); });
-        if (timing_.aligned_in) s.aligned = timing_.aligned_in->join(s.value, timing_.max_drift, context_.wake);
+    for (std::size_t i = 0; i < splits_.size(); ++i)
+        if (!merger_.is_finished(i)) open_reader(splits_[i], goes_on_ && !splits_[i].restored);
+}
+
+void source_stage_base::begin_event_time(timestamp at) {
+    merger_ = watermark_merger(splits_.size(), at);
+    if (watch_) merger_.expect_more();
+}
+
+void source_stage_base::open_reader(split& s, bool appeared) {
+    reader_context_.appeared = appeared;
+    guarded([&] { s.reader = from_->open_any(s.id, s.restored ? &s.position : nullptr, reader_context_); });
+    if (timing_.aligned_in) s.aligned = timing_.aligned_in->join(s.value, timing_.max_drift, context_.wake);
+}
+
+void source_stage_base::take_new_splits() {
+    std::vector<std::string> ids;
+    guarded([&] { ids = watch_->appeared(); });
+    for (std::string& id : ids) {
+        all_splits_.push_back(std::move(id));
+        if ((all_splits_.size() - 1) % context_.parallelism != context_.subtask) continue;
+        splits_.emplace_back(all_splits_.back(), timing_.each.get());
+        splits_.back().last_record = context_.clock->now();
+        merger_.add_input();
+        open_reader(splits_.back(), true);
     }
 }
 
 void source_stage_base::woken() {
     for (split& s : splits_) s.resting = false;
+    if (watch_ && !draining_) take_new_splits();
     if (end_ || !timing_.ticks) return;
     const timestamp now = context_.clock->now();
     for (std::size_t i = 0; i < splits_.size(); ++i) {
@@ -119,7 +158,7 @@ progress source_stage_base::barrier(checkpoint_id id) {
 // Local state "splits": per split its id, whether it has finished, its watermark, the reader's position.
 void source_stage_base::save(snapshot_writer& to) const {
     for (std::size_t i = 0; i < splits_.size(); ++i) {
-        std::string& bytes = to.local("splits");
+        std::string& bytes = to.local(splits_state);
         codec<std::string>::encode(splits_[i].id, bytes);
         codec<bool>::encode(merger_.is_finished(i), bytes);
         codec<std::int64_t>::encode(splits_[i].value.ns(), bytes);
@@ -137,9 +176,10 @@ void source_stage_base::load(snapshot_reader& from) {
         at = std::min(at, timestamp(codec<std::int64_t>::decode(in)));
     });
     if (at == timestamp::max()) at = timestamp::min();
-    merger_ = watermark_merger(splits_.size(), at);
+    begin_event_time(at);
     forwarded_ = at;
-    from.local("splits", [&](std::string_view bytes) {
+    from.local(splits_state, [&](std::string_view bytes) {
+        goes_on_ = true;
         byte_reader in(bytes);
         const std::string id = codec<std::string>::decode(in);
         const bool finished = codec<bool>::decode(in);
@@ -208,6 +248,7 @@ progress source_stage_base::complete() {
         if (send_all() == progress::blocked) return progress::blocked;
         if (outputs_.forward_watermark(timestamp::max()) == progress::blocked) return progress::blocked;
         done_ = true;
+        watch_.reset();
         for (split& s : splits_) s.close();
         update_metrics(timestamp::max());
     }

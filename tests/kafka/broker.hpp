@@ -128,11 +128,11 @@ public:
         }
         REQUIRE(rd_kafka_flush(client_.get(), 60'000) == RD_KAFKA_RESP_ERR_NO_ERROR);
     }
-    /// `count` records "FIRST", "FIRST + 1", ... in one partition, with those numbers as times in milliseconds.
+    /// `count` records "FIRST", "FIRST + 1", ... in one partition; the time of N is N + 1 milliseconds (0 would be now).
     void produce_numbers(const std::string& topic, std::int32_t partition, int first, int count) {
         std::vector<record> records;
         for (int i = first; i < first + count; ++i)
-            records.push_back({.key = {}, .value = std::to_string(i), .partition = partition, .time_ms = i});
+            records.push_back({.key = {}, .value = std::to_string(i), .partition = partition, .time_ms = i + 1});
         produce(topic, records);
     }
 

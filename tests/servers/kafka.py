@@ -99,7 +99,7 @@ def brokers_known_to(port):
 
 
 class Broker:
-    def __init__(self, number, ports, folder, classpath, controllers, brokers, settings):
+    def __init__(self, number, ports, folder, classpath, controllers, brokers, settings, sustained):
         self.port = ports[0]
         self.folder = folder / str(number)
         self.folder.mkdir()
@@ -128,8 +128,10 @@ class Broker:
             "log.retention.ms": -1,
             "log.retention.check.interval.ms": 200,
             "log.initial.task.delay.ms": 200,
-            "broker.heartbeat.interval.ms": 100,
-            "broker.session.timeout.ms": 1000,
+            # A broker that was killed is waited for as long as the session, and on a busy machine one that is well must
+            # not lose it.
+            "broker.heartbeat.interval.ms": 300,
+            "broker.session.timeout.ms": 3000,
         }
         config.update(settings)
         (self.folder / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in config.items()))
@@ -138,7 +140,8 @@ class Broker:
             "appender.out.layout.pattern=%d %p %c: %m%n\nrootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\n")
         heap = 512 if brokers == 1 else 384
         # No property of the JVM's management here: each of them opens a port on every interface.
-        self.java = ["java", f"-Xmx{heap}m", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true",
+        speed = [] if sustained else ["-XX:TieredStopAtLevel=1"]
+        self.java = ["java", f"-Xmx{heap}m", "-XX:+UseSerialGC", *speed, "-Djava.net.preferIPv4Stack=true",
                      f"-Dlog4j2.configurationFile={self.folder}/log4j2.properties", "-cp", classpath]
 
     def run(self, *arguments):
@@ -168,11 +171,12 @@ class Broker:
 
 
 class Cluster:
-    def __init__(self, folder, count, settings):
+    def __init__(self, folder, count, settings, sustained):
         classpath = str(jars() / "*")
         ports = free_ports(2 * count)
         controllers = ",".join(f"{i + 1}@127.0.0.1:{ports[2 * i + 1]}" for i in range(count))
-        self.brokers = [Broker(i + 1, ports[2 * i:], folder, classpath, controllers, count, settings) for i in range(count)]
+        self.brokers = [Broker(i + 1, ports[2 * i:], folder, classpath, controllers, count, settings, sustained)
+                        for i in range(count)]
 
     def bootstrap(self):
         return ",".join(f"127.0.0.1:{b.port}" for b in self.brokers)
@@ -264,6 +268,7 @@ def main():
     parser = argparse.ArgumentParser(description="Runs a command with a Kafka cluster of its own.")
     parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the brokers")
+    parser.add_argument("--sustained", action="store_true", help="brokers that start more slowly, and then are faster")
     parser.add_argument("--list", metavar="ARGUMENT", help="makes the command list its tests")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -280,7 +285,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
         folder = pathlib.Path(name)
         try:
-            cluster = Cluster(folder, options.brokers, dict(s.split("=", 1) for s in options.set))
+            cluster = Cluster(folder, options.brokers, dict(s.split("=", 1) for s in options.set), options.sustained)
         except NoCluster as reason:
             return skip(command, options.list, reason)
         try:

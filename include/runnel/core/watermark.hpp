@@ -32,6 +32,12 @@ public:
         return inputs_.size() - 1;
     }
 
+    /// There may be more inputs: without an unfinished one the combination is idle, not finished.
+    void expect_more() {
+        ++unfinished_;
+        update();
+    }
+
     /// Raises the watermark of `i`; ignored if not higher, or if `i` is idle. `max` finishes the input.
     void watermark(std::size_t i, timestamp w) {
         input& in = inputs_[i];

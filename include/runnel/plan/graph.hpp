@@ -65,6 +65,9 @@ struct node {
     /// For sources: false if what was read cannot be read again; true if the user accepts that a crash loses it.
     bool replayable = true;
     bool at_most_once = false;
+    /// See `source::passed`; with the state that the subtasks have saved.
+    std::function<void(const std::vector<std::string>& saved_splits)> passed = {};
+    std::function<source_condition()> condition = {};
     /// For transactional sinks; see `sink::commit` and `sink::recover`.
     using commit_function = std::function<void(checkpoint_id, const std::string&, const std::vector<std::string>&)>;
     commit_function commit = {};

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,10 @@ struct operator_status {
     double busy = 0;
     double blocked = 0;  ///< Waiting for room downstream.
     double idle = 0;     ///< Waiting for input.
+    /// Of sources. What keeps it from reading now, or has been lost; empty: nothing.
+    std::string trouble;
+    /// Of sources. How many records there are that it has not read yet, if it knows.
+    std::optional<std::uint64_t> lag;
     /// Of sinks: time between leaving the source and having been written, of the last record in each run of a subtask.
     /// What has waited in a part-filled batch on the way may have taken longer, by up to the flush interval. A window's
     /// result left the source with the record that completed the window.

@@ -89,6 +89,18 @@ public:
         }
         return ids;
     }
+    void passed(const std::vector<split_position>& positions) override {
+        std::vector<split_position> history, live;
+        for (const auto& [id, position] : positions) {
+            if (id.starts_with(detail::history_prefix))
+                history.push_back({id.substr(detail::history_prefix.size()), position});
+            else if (auto [begun, inner] = detail::decode_live_position(position); begun)
+                live.push_back({id.substr(detail::live_prefix.size()), std::move(inner)});
+        }
+        history_->passed(history);
+        live_->passed(live);
+    }
+    source_condition condition() const override { return live_->condition(); }
     std::unique_ptr<split_reader<T>> open(const std::string& id, const std::string* position,
                                           const reader_context& context) override {
         if (id.starts_with(detail::live_prefix)) return open_live(id, position, context);

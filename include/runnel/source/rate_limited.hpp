@@ -52,6 +52,11 @@ public:
     }
     bool is_replayable() const override { return inner_->is_replayable(); }
     std::vector<std::string> splits() override { return inner_->splits(); }
+    std::unique_ptr<split_watch> watch(std::size_t known, const reader_context& context) override {
+        return inner_->watch(known, context);
+    }
+    void passed(const std::vector<split_position>& positions) override { inner_->passed(positions); }
+    source_condition condition() const override { return inner_->condition(); }
     std::unique_ptr<split_reader<T>> open(const std::string& id, const std::string* position,
                                           const reader_context& context) override {
         return std::make_unique<reader>(inner_->open(id, position, context), limiter_, *context.clock);

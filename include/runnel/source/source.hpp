@@ -2,8 +2,10 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +50,9 @@ struct reader_context {
     /// The user accepts that what cannot be read again is lost: a source that can't go on from a position begins with
     /// what comes now, instead of refusing.
     bool at_most_once = false;
+    /// The split has appeared since the job, or the one whose state it goes on from, began: nothing of it is to be left
+    /// out, wherever reading begins in others.
+    bool appeared = false;
 };
 
 /// A `split_reader<T>` whatever its records are. Thread safety: unsafe; one subtask at a time uses it.
@@ -71,6 +76,30 @@ public:
     }
 };
 
+/// Tells one subtask of splits that appear while it runs. Thread safety: unsafe. Destroying it ends all calls of
+/// `wake`.
+class split_watch {
+public:
+    virtual ~split_watch() = default;
+    /// Ids of the splits that have appeared since the last call. All watches give them in the same order; `wake` is
+    /// called when there are more. Cheap: asked for in each run of the subtask.
+    virtual std::vector<std::string> appeared() = 0;
+};
+
+/// How far a split has been read: its id and its reader's position.
+struct split_position {
+    std::string id;
+    std::string position;
+};
+
+/// What a source can tell of itself besides records.
+struct source_condition {
+    /// What keeps it from reading now, or has been lost: "cannot reach broker ...". Empty: nothing.
+    std::string trouble = {};
+    /// How many records there are that it has not read yet, if it knows.
+    std::optional<std::uint64_t> lag = {};
+};
+
 /// A `source<T>` whatever its records are.
 class source_base {
 public:
@@ -81,6 +110,14 @@ public:
     virtual std::vector<std::string> splits() = 0;
     virtual std::unique_ptr<split_reader_base> open_any(const std::string& id, const std::string* position,
                                                         const reader_context& context) = 0;
+    /// For sources whose splits become more while they are read. `known` says how many of them the caller has: all that
+    /// `splits` gave. Null: there won't be more, and the input has ended when all splits have.
+    virtual std::unique_ptr<split_watch> watch(std::size_t /*known*/, const reader_context&) { return nullptr; }
+    /// A checkpoint is complete: no job of this state goes back behind these positions. To tell others how far it has
+    /// come; what the job itself goes on from is its checkpoint.
+    virtual void passed(const std::vector<split_position>&) {}
+    /// For `job.status()`. Thread safety: safe.
+    virtual source_condition condition() const { return {}; }
     /// Problems of configuration, for `validate()`: one text each.
     virtual std::vector<std::string> problems() const { return {}; }
     /// False if what was read can't be read again from a position: after a crash it is lost.
@@ -91,7 +128,8 @@ public:
 ///
 /// Derive, and hand the object to `pipeline::from`. A job opens all splits, but those that had finished before the
 /// checkpoint it goes on from, and then polls them, those of different subtasks at the same time.
-/// Thread safety: `splits` and `open` are called by one thread at a time.
+/// Thread safety: `splits`, `watch` and `open` are called by one thread at a time, except that splits that a watch has
+/// told of are opened by the subtasks that read them. `passed` is called by another thread than those.
 /// Errors: throw `io_error` or another exception; the job ends with it.
 template <class T>
 class source : public source_base {

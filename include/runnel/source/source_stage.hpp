@@ -31,11 +31,15 @@ struct source_context {
     bool at_most_once = false;
 };
 
+/// Name of the local state of sources, and the readers' positions in it.
+inline constexpr const char* splits_state = "splits";
+std::vector<split_position> positions_in(const std::vector<std::string>& saved_splits);
+
 /// One subtask of a source, whatever its types: reads its splits in turn and sends records and watermarks.
 ///
-/// Split number i belongs to subtask i mod parallelism. A generator acts as if it spoke after every record: before a
-/// record at or below the current watermark, what came before is sent, and then that watermark. So which records are
-/// late does not depend on batches.
+/// Split number i belongs to subtask i mod parallelism, those that appear later as well. A generator acts as if it spoke
+/// after every record: before a record at or below the current watermark, what came before is sent, and then that
+/// watermark. So which records are late does not depend on batches.
 /// Thread safety: unsafe; one subtask owns it.
 class source_stage_base {
 public:
@@ -87,6 +91,9 @@ private:
     bool idles() const noexcept { return timing_.idle > duration::zero(); }
     template <class F>
     void guarded(F f);
+    void begin_event_time(timestamp at);
+    void open_reader(split& s, bool appeared);
+    void take_new_splits();
     void refuse(std::string_view where, std::string_view why, std::string_view raw);
     progress noting_blocked(progress p);
     progress complete();
@@ -107,6 +114,10 @@ private:
     /// Ids of the splits of all subtasks.
     std::vector<std::string> all_splits_;
     std::vector<split> splits_;
+    /// Null: there will be no more splits.
+    std::unique_ptr<split_watch> watch_;
+    /// There is saved state that the source goes on from.
+    bool goes_on_ = false;
     watermark_merger merger_{0};
     output_base* out_ = nullptr;
     /// Records that wait for a watermark to be sent ahead of them, and their split.

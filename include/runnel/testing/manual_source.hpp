@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -55,6 +57,16 @@ public:
         for (std::size_t i = 0; i < shared_->splits.size(); ++i)
             if (!is_finished(i)) finish(i);
     }
+    /// Adds a split, which running jobs find out; `splits_may_be_added` has said so. Returns its number.
+    std::size_t add_split() {
+        std::lock_guard lock(shared_->mutex);
+        if (!shared_->grows) throw error("manual_source: say splits_may_be_added before the job is started");
+        shared_->splits.emplace_back();
+        for (const auto& [watch, wake] : shared_->watches) wake();
+        return shared_->splits.size() - 1;
+    }
+    /// Jobs that are started later ask for new splits, and so don't end by themselves.
+    void splits_may_be_added() { shared_->grows = true; }
     bool is_finished(std::size_t split) const {
         std::lock_guard lock(shared_->mutex);
         return shared_->splits.at(split).finished;
@@ -66,9 +78,14 @@ public:
         return {};
     }
     std::vector<std::string> splits() override {
+        std::lock_guard lock(shared_->mutex);
         std::vector<std::string> ids;
         for (std::size_t i = 0; i < shared_->splits.size(); ++i) ids.push_back(std::to_string(i));
         return ids;
+    }
+    std::unique_ptr<split_watch> watch(std::size_t known, const reader_context& context) override {
+        if (!shared_->grows) return nullptr;
+        return std::make_unique<watching>(shared_, known, context.wake);
     }
     std::unique_ptr<split_reader<T>> open(const std::string& id, const std::string* position,
                                           const reader_context& context) override {
@@ -88,7 +105,32 @@ private:
     };
     struct shared {
         std::mutex mutex;
-        std::vector<part> splits;  // contents under mutex
+        std::deque<part> splits;  // contents under mutex
+        bool grows = false;
+        std::map<const void*, std::function<void()>> watches;
+    };
+
+    class watching final : public split_watch {
+    public:
+        watching(std::shared_ptr<shared> from, std::size_t known, std::function<void()> wake)
+            : from_(std::move(from)), known_(known) {
+            std::lock_guard lock(from_->mutex);
+            from_->watches[this] = std::move(wake);
+        }
+        ~watching() override {
+            std::lock_guard lock(from_->mutex);
+            from_->watches.erase(this);
+        }
+        std::vector<std::string> appeared() override {
+            std::lock_guard lock(from_->mutex);
+            std::vector<std::string> ids;
+            for (; known_ < from_->splits.size(); ++known_) ids.push_back(std::to_string(known_));
+            return ids;
+        }
+
+    private:
+        std::shared_ptr<shared> from_;
+        std::size_t known_;
     };
 
     class reader final : public split_reader<T> {
