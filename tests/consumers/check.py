@@ -5,6 +5,7 @@ Proves too that the private dependencies stay private: the programs see none of 
 libraries that could be left out, and CMake is not allowed to find what the core does not ask for.
 """
 import argparse
+import functools
 import os
 import pathlib
 import re
@@ -15,8 +16,8 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|sqlite3|/rocksdb/|/boost/(asio|beast)/")
-HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson", "SQLite3")]
+PRIVATE_HEADERS = re.compile(r"/fmt/|concurrentqueue|simdjson|sqlite3|/rocksdb/|librdkafka|/boost/(asio|beast)/")
+HIDDEN = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("fmt", "Boost", "simdjson", "SQLite3", "PkgConfig")]
 HIDDEN.append("-DRUNNEL_ROCKSDB_LIBRARY=")  # Found like this: nothing.
 
 
@@ -58,17 +59,14 @@ class Consumers:
     def find_package_connect(self):
         self.cmake("find_package_connect", "json", f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
-    def find_package_sqlite(self):
-        self.cmake("find_package_sqlite", "sqlite", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+    def find_package_of(self, component):
+        self.cmake(f"find_package_{component}", component, f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
     def find_package_observe(self):
         self.cmake("find_package_observe", "observe", f"-DCMAKE_PREFIX_PATH={self.prefix}", *HIDDEN)
         for name in ("alerts.yml", "dashboard.json"):
             if not (self.prefix / "share" / "runnel" / name).exists():
                 raise Failure(f"{name} is not installed")
-
-    def find_package_rocksdb(self):
-        self.cmake("find_package_rocksdb", "rocksdb", f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
     def component_without_its_library(self, program, component, library):
         """Asking for what cannot be offered is an error that names what is missing."""
@@ -99,7 +97,7 @@ class Consumers:
             raise Failure("bin/runnel does not tell its version")
 
     def headers_stay_private(self):
-        for program in ("core", "json", "sqlite", "rocksdb", "observe"):
+        for program in ("core", "json", "sqlite", "rocksdb", "kafka", "observe"):
             seen = run(self.compiler, "-std=c++20", "-M", "-I", self.prefix / "include", HERE / f"{program}.cpp").split()
             leaked = [name for name in seen if PRIVATE_HEADERS.search(name)]
             if leaked:
@@ -136,24 +134,19 @@ def main():
         "private headers are not seen": all_ways.headers_stay_private,
         "private libraries are not needed": all_ways.libraries_stay_private,
     }
-    if all_ways.has("sqlite"):
-        cases |= {
-            "find_package with SQLite": all_ways.find_package_sqlite,
-            "find_package with SQLite missing":
-                lambda: all_ways.component_without_its_library("sqlite", "sqlite", "SQLite"),
-            "pkg-config with SQLite": lambda: all_ways.pkg_config("sqlite", "runnel-sqlite"),
-        }
+    for component, library in ("sqlite", "SQLite"), ("rocksdb", "RocksDB"), ("kafka", "librdkafka"):
+        if all_ways.has(component):
+            cases |= {
+                f"find_package with {library}": functools.partial(all_ways.find_package_of, component),
+                f"find_package with {library} missing":
+                    functools.partial(all_ways.component_without_its_library, component, component, library),
+                f"pkg-config with {library}":
+                    functools.partial(all_ways.pkg_config, component, f"runnel-{component}"),
+            }
     if all_ways.has("observe"):
         cases |= {
             "find_package with the live page": all_ways.find_package_observe,
             "pkg-config with the live page": lambda: all_ways.pkg_config("observe", "runnel-observe"),
-        }
-    if all_ways.has("rocksdb"):
-        cases |= {
-            "find_package with RocksDB": all_ways.find_package_rocksdb,
-            "find_package with RocksDB missing":
-                lambda: all_ways.component_without_its_library("rocksdb", "rocksdb", "RocksDB"),
-            "pkg-config with RocksDB": lambda: all_ways.pkg_config("rocksdb", "runnel-rocksdb"),
         }
     failed = 0
     for name, case in cases.items():
