@@ -195,6 +195,17 @@ std::vector<std::string> graph::validate_for_checkpoints() const {
     return problems;
 }
 
+std::vector<std::string> graph::validate_without_checkpoints() const {
+    std::vector<std::string> problems;
+    for (const node& n : nodes)
+        if (n.needs_checkpoints)
+            problems.push_back(fmt::format("operator '{}' ({}): its output cannot be exactly once in a job without "
+                                           "checkpoints. Give the job a folder for them: .checkpoints = {{.folder = "
+                                           "...}}; or ask for output at least once.",
+                                           n.name, n.detail));
+    return problems;
+}
+
 namespace {
 
 std::string how(const graph& g, const edge& e, std::size_t job_parallelism) {

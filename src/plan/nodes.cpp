@@ -26,6 +26,7 @@ node sink_node(std::shared_ptr<sink_base> to) {
     n.is_sink = true;
     n.max_parallelism = to->max_parallelism();
     n.problems = to->problems();
+    n.needs_checkpoints = to->needs_checkpoints();
     if (to->is_transactional()) {
         n.commit = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
             to->commit(id, owner, prepared);

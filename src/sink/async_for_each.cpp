@@ -19,8 +19,8 @@ void async_calls::check() {
 bool async_calls::all_over() {
     const std::lock_guard lock(mutex_);
     throw_failure();
-    ending_ = true;
-    return under_way_ == 0;
+    settling_ = under_way_ != 0;
+    return !settling_;
 }
 
 void async_calls::over(std::exception_ptr error, timestamp record_time) noexcept {
@@ -29,7 +29,7 @@ void async_calls::over(std::exception_ptr error, timestamp record_time) noexcept
     if (error) failures_.push_back({error, record_time});
     const bool to_be_told = error && failures_.size() == 1;
     // Under the lock, so that it is never called once the writer is gone.
-    if ((to_be_told || waiting_ || (ending_ && under_way_ == 0)) && wake_) wake_();
+    if ((to_be_told || waiting_ || (settling_ && under_way_ == 0)) && wake_) wake_();
     waiting_ = false;
 }
 

@@ -58,7 +58,7 @@ progress sink_stage::on_watermark(timestamp w) {
 progress sink_stage::on_barrier(checkpoint_id id) {
     if (!told_) {
         const progress p = recovery_.run(timestamp::min(), [&] {
-            if (writer_->flush() == progress::blocked) return progress::blocked;
+            if (writer_->settle() == progress::blocked) return progress::blocked;
             prepare(id);
             return progress::done;
         });

@@ -82,6 +82,21 @@ TEST_CASE("a request holds up to max_records as a JSON array, and what is left g
     CHECK(to->max_parallelism() > 1'000);
 }
 
+TEST_CASE("a checkpoint waits for the answer to what would not come again after it") {
+    http_server server;
+    auto to = http_post(server.url("/in")).bind<alert>();
+    test::sink_driver<alert> d(*to);
+    d.write({{"a", 1}});
+    d.flush();
+    d.write({{"b", 2}});
+    d.settle();
+    strings bodies = server.bodies();
+    CHECK((bodies == strings{R"([{"what":"a","n":1}])", R"([{"what":"b","n":2}])"}));
+    d.write({{"c", 3}});
+    d.settle();
+    CHECK(server.bodies().size() == 3);
+}
+
 TEST_CASE("JSON lines, and a content type of the user's own") {
     http_server server;
     auto to = http_post(server.url(), {.body = http_body::json_lines, .headers = {{"content-type", "text/x"}}})

@@ -61,6 +61,9 @@ public:
     void flush() {
         until([&] { return writer_->flush(); });
     }
+    void settle() {
+        until([&] { return writer_->settle(); });
+    }
     void finish() {
         until([&] { return writer_->finish(); });
     }

@@ -78,6 +78,31 @@ TEST_CASE("operators with state, sources and transactional sinks without names a
     CHECK(s.disk.files().empty());
 }
 
+TEST_CASE("a sink that needs checkpoints is refused in a job without") {
+    struct needing final : sink<std::uint64_t> {
+        std::string name() const override { return "all at once"; }
+        bool needs_checkpoints() const override { return true; }
+        std::unique_ptr<sink_writer<std::uint64_t>> open(const sink_context&) override {
+            struct none final : sink_writer<std::uint64_t> {
+                progress write(batch<std::uint64_t>&) override { return progress::done; }
+            };
+            return std::make_unique<none>();
+        }
+    };
+    setting s;
+    const auto made = [] {
+        pipeline p;
+        p.from(generate(3, [](std::uint64_t i) { return i; })).named("source").to(std::make_shared<needing>()).named("n");
+        return p;
+    };
+    job_options without = s.options();
+    without.checkpoints = {};
+    const std::string why = refusal(made(), without);
+    CHECK(why.find("operator 'n' (all at once)") != why.npos);
+    CHECK(why.find("checkpoints") != why.npos);
+    CHECK(refusal(made(), s.options()) == "none");
+}
+
 TEST_CASE("a source that cannot be read again is refused unless it is accepted by name") {
     setting s;
     inlet<int> from;

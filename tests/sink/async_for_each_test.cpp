@@ -132,6 +132,23 @@ TEST_CASE("finish waits for all that is under way, and a flush does not") {
     CHECK(d.writer->finish() == progress::done);
 }
 
+TEST_CASE("a checkpoint waits for all that is under way, which would not come again after it") {
+    driven d(10);
+    auto b = some_records(2);
+    CHECK(d.writer->write(b) == progress::done);
+    CHECK(d.writer->settle() == progress::blocked);
+    d.calls[0].done();
+    CHECK(d.writer->settle() == progress::blocked);
+    CHECK(d.wakes == 0);
+    d.calls[1].done();
+    CHECK(d.wakes == 1);
+    CHECK(d.writer->settle() == progress::done);
+    b = some_records(1);
+    CHECK(d.writer->write(b) == progress::done);
+    d.calls[2].done();
+    CHECK(d.wakes == 1);
+}
+
 TEST_CASE("a call may be over before the function returns, and takes the record's time if it wants it") {
     std::string seen;
     auto writer = async_for_each(

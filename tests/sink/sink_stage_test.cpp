@@ -20,7 +20,7 @@ public:
     std::vector<std::string> calls;
     std::vector<int> taken;
     std::size_t room = 1000;
-    int refuse_finish = 0;
+    int refuse_finish = 0, refuse_settle = 0;
     std::string throw_in;
     bool swap_away = false;
     sink_context context;
@@ -58,6 +58,11 @@ private:
         progress flush() override {
             check("flush");
             return progress::done;
+        }
+        progress settle() override {
+            if (s.refuse_settle-- > 0) return progress::blocked;
+            check("settle");
+            return flush();
         }
         void on_watermark(timestamp w) override { check("watermark " + std::to_string(w.ns())); }
         progress finish() override {
@@ -153,6 +158,8 @@ TEST_CASE("watermarks reach the writer, and the end is finish, repeated while it
     CHECK(d.in().on_watermark(at(5)) == progress::done);
     CHECK(d.metrics.watermark.get() == 5);
     CHECK(d.in().flush() == progress::done);
+    d.to->refuse_settle = 1;
+    CHECK(d.in().on_barrier(1) == progress::blocked);
     CHECK(d.in().on_barrier(1) == progress::done);
     CHECK(d.in().on_activity(activity::idle) == progress::done);
     d.to->refuse_finish = 2;
@@ -160,8 +167,8 @@ TEST_CASE("watermarks reach the writer, and the end is finish, repeated while it
     CHECK(d.metrics.watermark.get() == 5);
     CHECK(d.in().on_watermark(timestamp::max()) == progress::blocked);
     CHECK(d.in().on_watermark(timestamp::max()) == progress::done);
-    // A barrier flushes, so that what came before it is out.
-    CHECK(d.to->calls == std::vector<std::string>{"watermark 5", "flush", "flush", "finish"});
+    // Behind a barrier, what came before it has arrived.
+    CHECK(d.to->calls == std::vector<std::string>{"watermark 5", "flush", "settle", "flush", "finish"});
     CHECK(d.metrics.watermark.get() == timestamp::max().ns());
 }
 

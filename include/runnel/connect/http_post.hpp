@@ -101,7 +101,7 @@ private:
             (void)send();
             return progress::done;
         }
-        progress finish() override { return send() && poster_.idle() ? progress::done : progress::blocked; }
+        progress settle() override { return send() && poster_.idle() ? progress::done : progress::blocked; }
 
     private:
         bool full() const noexcept { return count_ != 0 && (count_ >= max_records_ || body_.size() >= max_bytes_); }

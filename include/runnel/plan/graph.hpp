@@ -72,6 +72,7 @@ struct node {
     using commit_function = std::function<void(checkpoint_id, const std::string&, const std::vector<std::string>&)>;
     commit_function commit = {};
     commit_function recover = {};
+    bool needs_checkpoints = false;  ///< See `sink::needs_checkpoints`.
 };
 
 /// A node that reads `from`, whose records have type `records`; `make_source` is left to who knows the type.
@@ -110,6 +111,8 @@ struct graph {
     std::vector<std::string> validate(std::size_t job_parallelism, std::size_t key_groups = 128) const;
     /// What keeps the graph from being saved and restored, in words.
     std::vector<std::string> validate_for_checkpoints() const;
+    /// What the graph cannot promise if it is never saved, in words.
+    std::vector<std::string> validate_without_checkpoints() const;
     /// One line per operator: what it is, what feeds it and how.
     std::string describe(std::size_t job_parallelism = 1) const;
     /// The same for programs: one JSON object, {"pipeline", "parallelism", "operators": [{"id", "name", "kind",

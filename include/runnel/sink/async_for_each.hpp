@@ -49,7 +49,7 @@ private:
     std::function<void()> wake_;         // under mutex_
     std::size_t under_way_ = 0;          // under mutex_
     bool waiting_ = false;               // under mutex_; for a place
-    bool ending_ = false;                // under mutex_; waits for all to be over
+    bool settling_ = false;              // under mutex_; waits for all to be over
     struct failure {
         std::exception_ptr cause;
         timestamp record_time;
@@ -139,7 +139,7 @@ private:
             calls_->check();
             return progress::done;
         }
-        progress finish() override { return calls_->all_over() ? progress::done : progress::blocked; }
+        progress settle() override { return calls_->all_over() ? progress::done : progress::blocked; }
 
     private:
         std::shared_ptr<F> f_;

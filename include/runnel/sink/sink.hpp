@@ -34,9 +34,12 @@ public:
     virtual progress flush() { return progress::done; }
     /// Event time has advanced (not called at the end of the input).
     virtual void on_watermark(timestamp) {}
+    /// A checkpoint is due, and what has been written will not come again after a crash: `done` when all of it has
+    /// arrived where it goes.
+    virtual progress settle() { return flush(); }
     /// End of the input: after `done` all output is complete and safe. Not called when the job fails.
-    virtual progress finish() { return flush(); }
-    /// Comes with each checkpoint, after a `flush` that is done, and after `finish`. Puts what has been written since
+    virtual progress finish() { return settle(); }
+    /// Comes with each checkpoint, after a `settle` that is done, and after `finish`. Puts what has been written since
     /// the last call where no crash can lose it; a transactional sink keeps it out of sight and returns, as bytes of
     /// its own format, all that `sink::commit` needs to make it visible (empty: there is nothing).
     virtual std::string prepare() { return {}; }
@@ -70,6 +73,8 @@ public:
 
     /// True if results become visible by `commit` alone when the job makes checkpoints.
     virtual bool is_transactional() const { return false; }
+    /// True if it can't keep what it promises in a job without checkpoints: such a job is refused.
+    virtual bool needs_checkpoints() const { return false; }
     /// Checkpoint `id` is complete: makes visible what its writers had prepared; all of it, or it throws. Comes again
     /// after a crash, so it must do no harm to what is visible already. `id` rises from call to call.
     /// Thread safety: one call at a time; writers may be writing.

@@ -104,7 +104,8 @@ public:
         store(id, owner, decode(id, owner, parts));
         stored_ = id;
     }
-    void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) final {
+    /// A sink that has more to look at does so first, and goes on with this.
+    void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) override {
         stored_ = stored(owner);
         detail::check_target(this->name(), owner, stored_, id, detail::read_parts(prepared));
         if (id != 0) commit(id, owner, prepared);
