@@ -66,8 +66,8 @@ job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::
     } else {
         for (std::string& p : graph_.validate_without_checkpoints()) problems.push_back(std::move(p));
         if (options_.restart.what != restart_strategy::kind::none)
-            problems.push_back("a restart strategy needs checkpoints to go on from. Give a folder for them, or leave the "
-                               "strategy out.");
+            problems.push_back("a restart strategy needs checkpoints to go on from. Give a folder for them, or leave "
+                               "the strategy out.");
     }
     if (!problems.empty()) throw graph_error(std::move(problems));
     graph_.settle_parallelism(options_.parallelism);

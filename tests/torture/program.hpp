@@ -93,8 +93,9 @@ struct silence {
     }
 };
 
-/// Writes to files in folder `out`.
-inline pipeline program(const parameters& q, const std::string& out, file_system& files) {
+/// Writes to two sinks.
+template <class First, class Second>
+pipeline program_to(const parameters& q, const First& first, const Second& second) {
     using std::chrono::milliseconds;
     pipeline p("torture");
     auto all = p.from(generate(q.events, maker{q}, {.splits = q.splits, .rate = q.rate}))
@@ -115,11 +116,17 @@ inline pipeline program(const parameters& q, const std::string& out, file_system
         });
     auto too_late = late.stream().map(
         [](const late_record<event>& l) { return line("late", l.value.key, l.value.at, l.value.value, 0); });
-    counts.merge(too_late).to(text_files(out, {.prefix = "a", .files = &files})).named("files");
+    counts.merge(too_late).to(first).named("files");
     sessions.merge(keyed.in_event_time_order().process(silence(milliseconds(q.silence))).named("silence"))
-        .to(text_lines_to(out + "/lines.txt", {.files = &files}))
+        .to(second)
         .named("lines");
     return p;
+}
+
+/// Writes to files in folder `out`.
+inline pipeline program(const parameters& q, const std::string& out, file_system& files) {
+    return program_to(q, text_files(out, {.prefix = "a", .files = &files}),
+                      text_lines_to(out + "/lines.txt", {.files = &files}));
 }
 
 /// The same by one pass over all events in order.

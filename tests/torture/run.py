@@ -15,9 +15,12 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "build" / "release" / "tests"
 
+# What brings a Kafka broker for programs that need one.
+KAFKA = [sys.executable, "-B", str(ROOT / "tests" / "servers" / "kafka.py"), "--"]
+
 # Per id: program, its arguments, what it is told by the environment.
 PROGRAMS = {
-    "R1": [("torture_kills", ["10000"], {})],
+    "R1": [("torture_kills", ["10000"], {}), ("torture_kafka_kills", ["300"], {})],
     "R2": [("torture_steps", ["50"], {})],
     "R3": [("torture_checkpoint_power", ["100000"], {}), ("torture_log_power", ["100000"], {})],
     "R4": [("torture_log_tail", ["200000"], {})],
@@ -61,7 +64,8 @@ def main():
             arguments = [shared(a) for a in arguments]
             environment = {name: shared(value) for name, value in environment.items()}
             print(f"# {i}: {program} {' '.join(arguments)}", flush=True)
-            done = subprocess.run([str(TESTS / f"runnel_{program}"), *arguments], cwd=ROOT, text=True,
+            server = KAFKA if "kafka" in program else []
+            done = subprocess.run([*server, str(TESTS / f"runnel_{program}"), *arguments], cwd=ROOT, text=True,
                                   env={**os.environ, **environment}, stdout=subprocess.PIPE)
             print(done.stdout, end="", flush=True)
             found = [line for line in done.stdout.splitlines() if line.startswith("torture ")]

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kafka_client.hpp"
+#include "runnel/checkpoint/checkpoint.hpp"
+#include "runnel/connect/kafka_output.hpp"
+#include "runnel/connect/kafka_sink.hpp"
+
+namespace runnel::detail {
+
+/// Where a sink writes, and how.
+struct kafka_target {
+    kafka_cluster cluster;  ///< With the settings of the sink.
+    std::string topic;
+};
+
+/// What the settings of a producer are over those of librdkafka, and what they have to be.
+kafka_settings kafka_producer_defaults(const std::string& transactional_id);
+kafka_settings kafka_producer_fixed(const std::string& transactional_id);
+
+/// Learns of each record what has become of it. Called by whoever serves the producer.
+class kafka_deliveries {
+public:
+    virtual ~kafka_deliveries() = default;
+    virtual void delivered(const rd_kafka_message_t& m) noexcept = 0;
+};
+
+/// What has become of a record that has not arrived.
+kafka_error not_delivered(const rd_kafka_message_t& m);
+
+/// An idempotent producer.
+/// Thread safety: safe.
+class kafka_producer {
+public:
+    /// Connects, and looks whether the topic is there. Throws `kafka_error`, or `error` for settings that do not fit.
+    /// An empty id: it has no transactions.
+    kafka_producer(const kafka_target& target, const std::string& transactional_id);
+    kafka_producer(const kafka_producer&) = delete;
+    kafka_producer& operator=(const kafka_producer&) = delete;
+
+    kafka_client& client() noexcept { return client_; }
+    rd_kafka_t* get() const noexcept { return client_.get(); }
+    /// Throws `error` if the record cannot be written: its size, time, topic or partition. A topic that has not been
+    /// seen yet is asked for.
+    void check(const kafka_output& r);
+    /// False if there is no room. `to` must live as long as the producer. Throws `kafka_error`.
+    bool produce(const kafka_output& r, kafka_deliveries& to);
+    /// Has `kafka_deliveries` told what is known, waiting up to `timeout` for something; false if there was nothing.
+    bool serve(std::chrono::milliseconds timeout) {
+        return rd_kafka_poll(get(), static_cast<int>(timeout.count())) != 0;
+    }
+
+private:
+    struct known_topic {
+        kafka_topic handle;
+        std::size_t partitions = 0;
+    };
+    const known_topic& topic(const kafka_output& r);
+    const known_topic& find(const std::string& name);
+
+    const std::string topic_name_;
+    kafka_client client_;
+    std::size_t largest_ = 0;
+    std::mutex mutex_;
+    std::map<std::string, known_topic> topics_;  // under mutex_; those in it stay
+    const known_topic* own_;
+};
+
+/// A producer whose records are seen in transactions, each with a number, the *marker*: that of the last one is in the
+/// cluster, as an offset of the consumer group `id` on partition 0 of the topic.
+///
+/// One transaction: `begin`, `produce`, `mark`, `commit`; or all of it by `store`. When one of them throws, only the
+/// destructor may follow: what became of the transaction, a successor learns from the marker.
+/// Thread safety: unsafe, but for `check`.
+class kafka_transactions final : private kafka_deliveries {
+public:
+    /// Shuts out whoever has written under this id before, ends what it has left open, and reads the marker.
+    kafka_transactions(const kafka_target& target, std::string id);
+    ~kafka_transactions() override;
+
+    /// None: there is none in the cluster.
+    std::optional<checkpoint_id> marker() const noexcept { return marker_; }
+    void check(const kafka_output& r) { producer_.check(r); }
+
+    void begin();
+    void produce(const std::vector<kafka_output>& records);
+    void mark(checkpoint_id number);
+    void commit();
+    void store(checkpoint_id number, const std::vector<kafka_output>& records);
+
+private:
+    void delivered(const rd_kafka_message_t& m) noexcept override;
+    template <class F>
+    void until_done(const std::string& what, F call);
+    std::optional<checkpoint_id> read_marker(const kafka_target& target) const;
+    void refuse_lost();
+
+    const std::string id_;
+    const std::string topic_;
+    kafka_producer producer_;
+    std::optional<checkpoint_id> marker_, next_;
+    bool open_ = false;
+    std::mutex mutex_;
+    std::optional<kafka_error> lost_;  // under mutex_; why a record of this transaction has not arrived
+};
+
+}  // namespace runnel::detail
