@@ -25,6 +25,20 @@ std::size_t size_of(const kafka_output& r) noexcept {
     return size;
 }
 
+/// The group's broker is being found, has just taken over, or has something to finish.
+bool passes(rd_kafka_resp_err_t failure) noexcept {
+    switch (failure) {
+        case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+        case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+        case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+        case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
+        case RD_KAFKA_RESP_ERR__WAIT_COORD:
+        case RD_KAFKA_RESP_ERR__TRANSPORT:
+        case RD_KAFKA_RESP_ERR__TIMED_OUT: return true;
+        default: return false;
+    }
+}
+
 std::size_t setting(const rd_kafka_t* of, const char* name) {
     char text[64] = "";
     std::size_t size = sizeof text;
@@ -182,14 +196,19 @@ std::optional<checkpoint_id> kafka_transactions::read_marker(const kafka_target&
                               {{"group.id", id_},
                                {"enable.auto.commit", "false"},
                                {"isolation.level", "read_committed"}});
-    const kafka_offsets of(rd_kafka_topic_partition_list_new(1));
-    rd_kafka_topic_partition_t& at = *rd_kafka_topic_partition_list_add(of.get(), topic_.c_str(), 0);
-    const std::string what = "read the marker of group '" + id_ + "'";
-    // Waits until no transaction is open any more that would change it.
-    reader.check(what, rd_kafka_committed(reader.get(), of.get(), reader.timeout_ms()));
-    reader.check(what, at.err);
-    if (at.offset < 0) return std::nullopt;
-    return static_cast<checkpoint_id>(at.offset);
+    const auto end = std::chrono::steady_clock::now() + target.cluster.timeout;
+    for (;;) {
+        const kafka_offsets of(rd_kafka_topic_partition_list_new(1));
+        rd_kafka_topic_partition_t& at = *rd_kafka_topic_partition_list_add(of.get(), topic_.c_str(), 0);
+        // Waits until no transaction is open any more that would change it.
+        rd_kafka_resp_err_t failure = rd_kafka_committed(reader.get(), of.get(), std::min(reader.timeout_ms(), 5000));
+        if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) failure = at.err;
+        if (failure == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return at.offset < 0 ? std::nullopt : std::optional(static_cast<checkpoint_id>(at.offset));
+        if (!passes(failure) || std::chrono::steady_clock::now() >= end)
+            reader.fail("read the marker of group '" + id_ + "'", failure);
+        rd_kafka_poll(reader.get(), 10);
+    }
 }
 
 void kafka_transactions::begin() {

@@ -23,7 +23,7 @@ namespace runnel {
 enum class delivery : unsigned char {
     /// Results are seen as soon as they are written; those since the last checkpoint come again.
     at_least_once,
-    /// Results are seen when the checkpoint is complete that they belong to, by readers with isolation.level
+    /// Results are seen a moment after the checkpoint is complete that they belong to, by readers with isolation.level
     /// read_committed; until then they are held in memory, and are written to disk with the checkpoint.
     exactly_once,
 };
@@ -204,7 +204,8 @@ private:
 /// Errors: `error` for a record that Kafka cannot hold (too large, a partition or topic that is not there, a time
 /// before 1970): it follows the policy for errors. What the cluster refuses later ends the job; at least once, the error names
 /// the record's time. While brokers are away, at-least-once output waits; exactly-once output fails when the setting
-/// "transaction.timeout.ms" (60 s) has gone by in a commit, and a restart strategy then tries it again.
+/// "transaction.timeout.ms" (60 s) has gone by in a commit. Give such a job a restart strategy: whatever becomes of a
+/// transaction, it then recovers by itself.
 /// Example: `alerts.to(runnel::to_kafka(cluster, "alerts", runnel::delivery::exactly_once, &alert::card))`
 template <class F>
 kafka_sink_recipe<F> to_kafka(kafka_cluster cluster, std::string topic, delivery how, F f,
