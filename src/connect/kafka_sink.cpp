@@ -215,11 +215,13 @@ private:
     [[noreturn]] void refuse_lost_marker(checkpoint_id id, const std::string& group) const {
         const std::string n = std::to_string(id);
         throw checkpoint_error(name() + ": the marker is gone that tells whether the results of checkpoint " + n +
-                               " have been written. It is the offset of group '" + group + "' for partition 0 of topic \"" +
-                               to_.topic + "\"; the cluster forgets it when it has not been written for long "
+                               " have been written. It is the offset of group '" + group +
+                               "' for partition 0 of topic \"" + to_.topic +
+                               "\"; the cluster forgets it when it has not been written for long "
                                "(offsets.retention.minutes). If the results are in the topic, set the offset to " + n +
-                               ", else to " + std::to_string(id - 1) + " (kafka-consumer-groups --reset-offsets); if the "
-                               "topic or the transactional_id has been changed, change it back.");
+                               ", else to " + std::to_string(id - 1) +
+                               " (kafka-consumer-groups --reset-offsets); if the topic or the transactional_id has "
+                               "been changed, change it back.");
     }
 
     const kafka_target to_;

@@ -202,10 +202,10 @@ private:
 /// `delivery::at_least_once`: written as they come; a checkpoint, and the end, wait until the cluster has acknowledged.
 /// Order: of one subtask, within a partition.
 /// Errors: `error` for a record that Kafka cannot hold (too large, a partition or topic that is not there, a time
-/// before 1970): it follows the policy for errors. What the cluster refuses later ends the job; at least once, the error names
-/// the record's time. While brokers are away, at-least-once output waits; exactly-once output fails when the setting
-/// "transaction.timeout.ms" (60 s) has gone by in a commit. Give such a job a restart strategy: whatever becomes of a
-/// transaction, it then recovers by itself.
+/// before 1970): it follows the policy for errors. What the cluster refuses later ends the job; at least once, the
+/// error names the record's time. While brokers are away, at-least-once output waits; exactly-once output fails when
+/// the setting "transaction.timeout.ms" (60 s) has gone by in a commit. Give such a job a restart strategy: whatever
+/// becomes of a transaction, it then recovers by itself.
 /// Example: `alerts.to(runnel::to_kafka(cluster, "alerts", runnel::delivery::exactly_once, &alert::card))`
 template <class F>
 kafka_sink_recipe<F> to_kafka(kafka_cluster cluster, std::string topic, delivery how, F f,
