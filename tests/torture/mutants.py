@@ -108,15 +108,15 @@ MUTANTS = {
         ("a barrier does not pass the operators",
          "        if (signals_->on_barrier(aligning_) == progress::blocked) return progress::blocked;\n", "", [STEPS]),
     ],
-    "include/runnel/operators/operator_stage.hpp": [
+    "src/core/output.cpp": [
         ("a barrier is not forwarded",
-         "        return each_output([&](auto& o) { return o.forward_barrier(id); });",
-         "        (void)id;\n        return progress::done;", [STEPS]),
+         "    return each([id](output_base& o) { return o.forward_barrier(id); });",
+         "    (void)id;\n    return progress::done;", [STEPS]),
     ],
-    "include/runnel/sink/sink_stage.hpp": [
-        ("a sink does not prepare at a barrier", "                prepare(id);\n", "", [STEPS]),
-        ("a sink does not prepare at the end", "        if (p == progress::done && !context_.owner.empty()) prepare(0);\n", "",
-         [STEPS]),
+    "src/sink/sink_stage.cpp": [
+        ("a sink does not prepare at a barrier", "            prepare(id);\n", "", [STEPS]),
+        ("a sink does not prepare at the end",
+         "    if (p == progress::done && !context_.owner.empty()) prepare(0);\n", "", [STEPS]),
     ],
     "include/runnel/core/watermark.hpp": [
         ("the largest watermark of all inputs counts",
@@ -126,14 +126,14 @@ MUTANTS = {
     "include/runnel/source/watermarks.hpp": [
         ("a watermark is off by one", "(t - bound).previous()", "(t - bound)", [STEPS, SCHEDULES]),
     ],
-    "include/runnel/source/source_stage.hpp": [
+    "src/source/source_stage.cpp": [
         ("a generator's value is not in the snapshot",
          "codec<std::int64_t>::encode(splits_[i].value.ns(), bytes);",
          "codec<std::int64_t>::encode(timestamp::min().ns(), bytes);", [test("source", "survival*")]),
         ("a source's watermark is not in the snapshot",
          "codec<std::int64_t>::encode(merger_.current().ns(), to.local(\"watermark\"));",
          "codec<std::int64_t>::encode(timestamp::min().ns(), to.local(\"watermark\"));", [test("source", "survival*")]),
-        ("a split that had ended is read again", "                if (finished) merger_.finish(i);\n", "",
+        ("a split that had ended is read again", "            if (finished) merger_.finish(i);\n", "",
          [test("source", "finished splits*")]),
     ],
     "include/runnel/source/generator.hpp": [
