@@ -63,6 +63,13 @@ inline void give_back(void* p) noexcept {
 [[gnu::noinline]] void* operator new(std::size_t n, std::align_val_t a) {
     return torture::allocate(n, static_cast<std::size_t>(a));
 }
+[[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+    try {
+        return torture::allocate(n, alignof(std::max_align_t));
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
 [[gnu::noinline]] void operator delete(void* p) noexcept { torture::give_back(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { torture::give_back(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { torture::give_back(p); }
