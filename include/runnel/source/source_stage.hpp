@@ -37,9 +37,9 @@ std::vector<split_position> positions_in(const std::vector<std::string>& saved_s
 
 /// One subtask of a source, whatever its types: reads its splits in turn and sends records and watermarks.
 ///
-/// Split number i belongs to subtask i mod parallelism, those that appear later as well. A generator acts as if it spoke
-/// after every record: before a record at or below the current watermark, what came before is sent, and then that
-/// watermark. So which records are late does not depend on batches.
+/// Split number i belongs to subtask i mod parallelism, those that appear later as well. A generator acts as if it
+/// spoke after every record: before a record at or below the current watermark, what came before is sent, and then
+/// that watermark. So which records are late does not depend on batches.
 /// Thread safety: unsafe; one subtask owns it.
 class source_stage_base {
 public:
