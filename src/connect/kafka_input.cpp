@@ -138,8 +138,8 @@ void kafka_session::serve() {
         try {
             if (!due) (void)input_.find(client_, patience);  // That brokers are back shows when one answers.
             else if (input_.discover(client_)) wake_watches();
-        } catch (const kafka_error&) {
-            // `trouble` tells of it.
+        } catch (const kafka_error& e) {
+            client_.set_trouble(e.what());  // A topic may have been deleted, which librdkafka itself does not tell.
         }
         if (due) discovers_at = clock::now() + discovery_;
     }
@@ -242,8 +242,20 @@ std::vector<std::int64_t> kafka_input::at_times(kafka_session& s, const std::vec
     const kafka_offsets list = list_of(partitions);
     for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = time;
     kafka_client& client = s.client();
-    client.check("find offsets of " + name(),
-                 rd_kafka_offsets_for_times(client.get(), list.get(), client.timeout_ms()));
+    const auto end = std::chrono::steady_clock::now() + cluster_.timeout;
+    const auto is_early = [](const rd_kafka_topic_partition_t& p) {
+        return p.err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || p.err == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE ||
+               p.err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+    };
+    for (;;) {
+        client.check("find offsets of " + name(),
+                     rd_kafka_offsets_for_times(client.get(), list.get(), client.timeout_ms()));
+        // A partition that is new, or whose leader moves, has none for a moment.
+        const bool again = std::any_of(list->elems, list->elems + list->cnt, is_early);
+        if (!again || std::chrono::steady_clock::now() >= end) break;
+        rd_kafka_poll(client.get(), 50);
+        for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = time;
+    }
     std::vector<std::int64_t> offsets;
     for (int i = 0; i < list->cnt; ++i) {
         const rd_kafka_topic_partition_t& p = list->elems[i];

@@ -36,6 +36,25 @@ inline seen see(const kafka_record& r) {
     return {std::move(value), std::string(r.topic), r.partition, r.offset};
 }
 
+/// The text of the error that a job ends with, and of those that are nested in it.
+inline std::string failure_of(job& j) {
+    std::string text;
+    const auto add = [&](const std::exception& e, const auto& again) -> void {
+        text += std::string(text.empty() ? "" : " <- ") + e.what();
+        try {
+            std::rethrow_if_nested(e);
+        } catch (const std::exception& cause) {
+            again(cause, again);
+        }
+    };
+    try {
+        j.wait();
+    } catch (const std::exception& e) {
+        add(e, add);
+    }
+    return text;
+}
+
 /// What a running job has given so far. Thread safety: safe.
 class gathered {
 public:
@@ -49,12 +68,12 @@ public:
         });
     }
     /// Waits until there are so many. The job is one that goes on.
-    void wait_for(std::size_t count, const job& j) {
+    void wait_for(std::size_t count, job& j) {
         std::unique_lock lock(mutex_);
         const auto end = std::chrono::steady_clock::now() + 60s;
         while (all_.size() < count && !j.is_done() && std::chrono::steady_clock::now() < end) more_.wait_for(lock, 100ms);
         INFO("of " << count << " records have come: " << all_.size());
-        REQUIRE(!j.is_done());
+        if (j.is_done()) FAIL("the job has ended: " << failure_of(j));
         REQUIRE(all_.size() >= count);
     }
     std::vector<seen> all() const {
@@ -87,25 +106,6 @@ inline job read_into(gathered& into, kafka_topics topics, kafka_source_options o
     pipeline p{"reader"};
     p.from(from_kafka(std::move(from), std::move(topics), see, std::move(options))).named("topics").to(into.sink());
     return std::move(p).start(of_job);
-}
-
-/// The text of the error that a job ends with, and of those that are nested in it.
-inline std::string failure_of(job& j) {
-    std::string text;
-    const auto add = [&](const std::exception& e, const auto& again) -> void {
-        text += std::string(text.empty() ? "" : " <- ") + e.what();
-        try {
-            std::rethrow_if_nested(e);
-        } catch (const std::exception& cause) {
-            again(cause, again);
-        }
-    };
-    try {
-        j.wait();
-    } catch (const std::exception& e) {
-        add(e, add);
-    }
-    return text;
 }
 
 }  // namespace kafka_test

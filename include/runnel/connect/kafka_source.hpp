@@ -121,12 +121,12 @@ private:
 ///
 /// Of transactions what is committed is read, in the order of the offsets; one that stays open holds its partition
 /// back. A partition without records holds event time back until there is one, unless the strategy says `idle_after`.
-/// When all brokers are away, the source waits for them.
+/// When all brokers are away, the source waits for them; of that, and of a topic that has been deleted meanwhile, the
+/// job's status tells (`operator_status::trouble`).
 /// Checkpointed state: the offset of each partition's next record, and where it ends. Partitions that appear later are
 /// read from their beginning.
-/// Errors: `io_error` if no broker answers when the job starts, a topic is not there or has been deleted, this user may
-/// not read it, or records have been removed before they were read (`on_lost`). A bad record is named by topic,
-/// partition and offset.
+/// Errors: `io_error` if no broker answers when the job starts, a topic is not there, this user may not read it, or
+/// records have been removed before they were read (`on_lost`). A bad record is named by topic, partition and offset.
 /// Cost: a connection to each broker, librdkafka's threads, and one more.
 template <class Decode>
 auto from_kafka(kafka_cluster cluster, kafka_topics topics, Decode decode, kafka_source_options options = {}) {
