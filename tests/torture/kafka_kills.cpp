@@ -1,4 +1,4 @@
-// R1 with Kafka: a job that writes to two topics exactly once is killed at random moments, most of all while its
+// R1 with Kafka: a job that reads a topic and writes to two others exactly once is killed at random moments, most of all while its
 // checkpoints become durable and its results are committed, and started again until it is done, at another parallelism
 // each time. What readers of committed records see in the end is what a sequential model of its program computes.
 //
@@ -26,7 +26,10 @@
 #include <vector>
 
 #include "runnel/connect/kafka_sink.hpp"
+#include "runnel/connect/kafka_source.hpp"
+#include "runnel/connect/kafka_values.hpp"
 #include "runnel/sink/write_ahead_sink.hpp"
+#include "runnel/source/rate_limited.hpp"
 #include "src/connect/kafka_producer.hpp"
 #include "tests/core/temporary_folder.hpp"
 #include "tests/kafka/broker.hpp"
@@ -154,15 +157,31 @@ bool ends_well(pid_t child) {
 
 const parameters work{.events = 30'000, .rate = 30'000};
 
+/// The events, in a partition of their own: then their order decides what is late.
+void write_events(const std::string& input) {
+    kafka_test::admin().create(input, 1);
+    pipeline p;
+    p.from(generate(work.events, maker{work}))
+        .to(to_kafka(kafka_test::cluster(), input, delivery::at_least_once, [](const event& e) {
+            kafka_output r{.value = "", .time = ms(1)};
+            codec<event>::encode(e, *r.value);
+            return r;
+        }));
+    std::move(p).start().wait();
+}
+
 /// One life of the job.
-pid_t start(const std::string& folder, const std::string& topic, std::size_t parallelism, mistake m, more& s) {
+pid_t start(const std::string& folder, const std::string& input, const std::string& topic, std::size_t parallelism, mistake m, more& s) {
     return apart([&] {
         watched_files files(s);
         job_options options{.parallelism = parallelism, .threads = 2, .batch_size = 128};
         options.checkpoints = {.folder = folder + "/checkpoints", .interval = 10ms, .files = &files};
         // What a dead process has sent may come to the broker late, and shut its successor out: recovery helps.
         options.restart = fixed_delay(5, 50ms);
-        program_to(work, watched{topic + "a", m, s}, watched{topic + "b", m, s}).start(options).wait();
+        auto events = rate_limited(from_kafka(kafka_test::cluster(), input, kafka_binary<event>(),
+                                              {.until = kafka_end::latest()}),
+                                   work.rate);
+        program(work, std::move(events), watched{topic + "a", m, s}, watched{topic + "b", m, s}).start(options).wait();
     });
 }
 
@@ -186,7 +205,7 @@ struct counts {
 };
 
 /// Kills a job until it is done, and looks at what it has written; with a mistake, until that is found.
-void run(const std::string& topic, const std::vector<std::string>& expected, mistake m, std::uint64_t most,
+void run(const std::string& input, const std::string& topic, const std::vector<std::string>& expected, mistake m, std::uint64_t most,
          tests::random_numbers& random, more& s, counts& c) {
     test::temporary_folder folder(quick_folder());
     if (!ends_well(apart([&] {
@@ -209,7 +228,7 @@ void run(const std::string& topic, const std::vector<std::string>& expected, mis
         s.after = random.chance(50);
         s.commits_left.store(way == 2 ? 1 + static_cast<int>(random.below(again ? 2 : 8)) : 0);
         s.after_us = static_cast<int>(random.below(60'000));
-        const pid_t child = start(folder.path(), topic, m == mistake::none ? 1 + random.below(4) : 1, m, s);
+        const pid_t child = start(folder.path(), input, topic, m == mistake::none ? 1 + random.below(4) : 1, m, s);
         if (way == 0) {
             std::this_thread::sleep_for(std::chrono::microseconds(random.below(again ? 100'000 : longest)));
             ::kill(child, SIGKILL);
@@ -259,11 +278,13 @@ int main(int argc, char** argv) {
     const auto now = std::chrono::system_clock::now().time_since_epoch() / 1us;
     const std::string prefix = "kills_" + std::to_string(now) + "_";
 
+    const std::string input = prefix + "events";
+    if (!ends_well(apart([&] { write_events(input); }))) return 2;
     const std::vector<std::string> expected = model(work);
     tests::random_numbers random(seed);
     counts c;
     while (c.kills < goal && c.differences == 0)
-        run(prefix + std::to_string(c.runs), expected, mistake::none, goal, random, s, c);
+        run(input, prefix + std::to_string(c.runs), expected, mistake::none, goal, random, s, c);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
 
     bool all_found = true;
@@ -273,7 +294,7 @@ int main(int argc, char** argv) {
             is_first ? "a recovery without a look at the marker" : "a commit before the checkpoint";
         counts found;
         while (found.differences == 0 && found.kills < 60)
-            run(prefix + (is_first ? "m" : "c") + std::to_string(found.runs), expected, m,
+            run(input, prefix + (is_first ? "m" : "c") + std::to_string(found.runs), expected, m,
                 found.kills + 15, random, s, found);
         std::printf("%s: %s by %llu kills\n", what, found.differences ? "found" : "NOT FOUND",
                     static_cast<unsigned long long>(found.kills));

@@ -93,12 +93,12 @@ struct silence {
     }
 };
 
-/// Writes to two sinks.
-template <class First, class Second>
-pipeline program_to(const parameters& q, const First& first, const Second& second) {
+/// Reads the events, in order, from a source, and writes to two sinks.
+template <class Source, class First, class Second>
+pipeline program(const parameters& q, Source events, const First& first, const Second& second) {
     using std::chrono::milliseconds;
     pipeline p("torture");
-    auto all = p.from(generate(q.events, maker{q}, {.splits = q.splits, .rate = q.rate}))
+    auto all = p.from(std::move(events))
                    .named("events")
                    .event_time(&event::at, bounded_out_of_orderness(milliseconds(q.bound)));
     auto keyed = all.key_by(&event::key);
@@ -125,8 +125,9 @@ pipeline program_to(const parameters& q, const First& first, const Second& secon
 
 /// Writes to files in folder `out`.
 inline pipeline program(const parameters& q, const std::string& out, file_system& files) {
-    return program_to(q, text_files(out, {.prefix = "a", .files = &files}),
-                      text_lines_to(out + "/lines.txt", {.files = &files}));
+    return program(q, generate(q.events, maker{q}, {.splits = q.splits, .rate = q.rate}),
+                   text_files(out, {.prefix = "a", .files = &files}),
+                   text_lines_to(out + "/lines.txt", {.files = &files}));
 }
 
 /// The same by one pass over all events in order.
