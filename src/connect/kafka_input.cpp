@@ -27,6 +27,17 @@ kafka_offsets list_of(const std::vector<kafka_partition>& partitions) {
     return list;
 }
 
+/// No broker has answered.
+bool is_silence(rd_kafka_resp_err_t reason) {
+    return reason == RD_KAFKA_RESP_ERR__TRANSPORT || reason == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+           reason == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+}
+/// A partition that is new, or whose leader moves, has none for a moment.
+bool passes(rd_kafka_resp_err_t reason) {
+    return reason == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || reason == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE ||
+           reason == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+}
+
 kafka_settings defaults_of(const kafka_source_options& options, std::size_t partitions) {
     const std::size_t kb = options.queue_bytes / 1024 / std::max<std::size_t>(1, partitions);
     return {
@@ -139,7 +150,8 @@ void kafka_session::serve() {
             if (!due) (void)input_.find(client_, patience);  // That brokers are back shows when one answers.
             else if (input_.discover(client_)) wake_watches();
         } catch (const kafka_error& e) {
-            client_.set_trouble(e.what());  // A topic may have been deleted, which librdkafka itself does not tell.
+            // That a topic has been deleted librdkafka does not tell by itself; what is wrong with brokers it does.
+            if (!is_silence(e.reason()) || client_.trouble().empty()) client_.set_trouble(e.what());
         }
         if (due) discovers_at = clock::now() + discovery_;
     }
@@ -243,16 +255,16 @@ std::vector<std::int64_t> kafka_input::at_times(kafka_session& s, const std::vec
     for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = time;
     kafka_client& client = s.client();
     const auto end = std::chrono::steady_clock::now() + cluster_.timeout;
-    const auto is_early = [](const rd_kafka_topic_partition_t& p) {
-        return p.err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || p.err == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE ||
-               p.err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
-    };
     for (;;) {
-        client.check("find offsets of " + name(),
-                     rd_kafka_offsets_for_times(client.get(), list.get(), client.timeout_ms()));
-        // A partition that is new, or whose leader moves, has none for a moment.
-        const bool again = std::any_of(list->elems, list->elems + list->cnt, is_early);
-        if (!again || std::chrono::steady_clock::now() >= end) break;
+        const rd_kafka_resp_err_t failure =
+            rd_kafka_offsets_for_times(client.get(), list.get(), client.timeout_ms());
+        const bool again =
+            passes(failure) || std::any_of(list->elems, list->elems + list->cnt,
+                                           [](const rd_kafka_topic_partition_t& p) { return passes(p.err); });
+        if (!again || std::chrono::steady_clock::now() >= end) {
+            client.check("find offsets of " + name(), failure);
+            break;
+        }
         rd_kafka_poll(client.get(), 50);
         for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = time;
     }
