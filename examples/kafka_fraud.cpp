@@ -1,6 +1,6 @@
-// Card fraud, from Kafka to Kafka, exactly once: a tiny payment followed within a minute by a large one on the same card
-// becomes a record of the topic "alerts", once, however often this program is killed and started again. The two topics
-// have to be there.
+// Card fraud, from Kafka to Kafka, exactly once: a tiny payment followed within a minute by a large one on the same
+// card becomes a record of the topic "alerts", once, however often this program is killed and started again. The two
+// topics have to be there.
 //   kafka_fraud BROKERS              watches the topic "payments" until it is ended
 //   kafka_fraud BROKERS --until-now  the same up to its present end
 //   kafka_fraud BROKERS --pay        writes a few payments, as a shop would

@@ -51,9 +51,12 @@ std::shared_ptr<topic_state> describe(folder_state& s, const std::string& name, 
     auto topic = std::make_shared<topic_state>();
     topic->name = name;
     topic->folder = s.path + "/" + name;
-    for (std::size_t i = 0; i < partitions; ++i)
-        topic->partitions.push_back(std::make_shared<detail::partition>(
-            *s.files, s.clock, topic->folder + "/" + std::to_string(i), detail::salt_of(number, i)));
+    for (std::size_t i = 0; i < partitions; ++i) {
+        std::string folder = topic->folder + "/" + std::to_string(i);
+        refuse_symbolic_link(*s.files, folder);
+        topic->partitions.push_back(
+            std::make_shared<detail::partition>(*s.files, s.clock, std::move(folder), detail::salt_of(number, i)));
+    }
     return topic;
 }
 

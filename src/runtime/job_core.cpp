@@ -141,12 +141,12 @@ void job_core::run_all() {
         std::lock_guard lock(mutex_);
         live_ = count;
     }
-    // Everything is opened before anything runs: by one thread, so sources and sinks need no locks for it. And nothing
-    // more when something could not be.
+    // Everything is opened before anything runs: by one thread, so sources and sinks need no locks for it. Readers are
+    // begun even if something could not be opened: when they are gone, whoever feeds them learns of the end.
     for (task& t : tasks_) {
         for (auto& s : t.subtasks) {
             try {
-                if (s->source && !is_stopping()) s->source->begin();
+                if (s->is_open) s->source->begin();
             } catch (...) {
                 fail(std::current_exception(), s->name, s->index);
             }
@@ -296,6 +296,7 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
                     report_bad(id, where, why, raw, m);
                 };
                 s.source->open({n.name, index, parallelism, clock_, [&s] { s.wake(); }, bad, &m, n.at_most_once});
+                s.is_open = true;
                 s.inputs = s.source->split_ids();
             }
             load(s, id, index, parallelism, stage_of_node[id]);

@@ -51,7 +51,8 @@ public:
     // What it is made of, filled in while the job is built.
     std::unique_ptr<source_stage_base> source;
     std::unique_ptr<runnel::gate> gate;
-    bool reads = false;  ///< It has a source.
+    bool reads = false;    ///< It has a source.
+    bool is_open = false;  ///< And that could be opened.
     plan::node_id source_node = 0;
     std::vector<std::unique_ptr<stage>> stages;
     std::vector<plan::node_id> stage_nodes;
