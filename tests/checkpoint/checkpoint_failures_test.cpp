@@ -30,7 +30,7 @@ TEST_CASE("a checkpoint that failed may be tried again under its number, though 
     store.write(first);
     checkpoint failed = state.next();
     failed.extra["try"] = "first";
-    failed.operators.push_back({"sum", "", 1, {{}, {{"sums", {"first"}}}}});
+    failed.operators.push_back({"sum", "", 1, {{}, {{"sums", {"first"}}}, {}, {}}});
     checkpoint again = failed;
     again.extra["try"] = "second";
     again.operators.back().state.local["sums"] = {"second, and longer"};

@@ -18,8 +18,8 @@ namespace {
 
 checkpoint clicks() {
     checkpoint c{7, "clicks", 128, timestamp(1'700'000'000'000'000'000), false, {}, {}};
-    c.operators.push_back({"read", "source", 1, {{}, {{"positions", {"12345"}}}}});
-    c.operators.push_back({"count", "", 4, {{{"sums", {{0, "1234"}, {9, std::string(2000, 'x')}}}}, {}}});
+    c.operators.push_back({"read", "source", 1, {{}, {{"positions", {"12345"}}}, {}, {}}});
+    c.operators.push_back({"count", "", 4, {{{"sums", {{0, "1234"}, {9, std::string(2000, 'x')}}}}, {}, {}, {}}});
     c.operators[1].state.keys["sums"] = 1003;
     c.operators.push_back({"nothing", "map", 2, {}});
     return c;

@@ -49,7 +49,7 @@ struct operator_snapshot {
     /// How many keys keyed state has, where that was counted; only to be told.
     std::map<std::string, std::uint64_t, std::less<>> keys = {};
     /// More keyed state, of other names or of other groups, by group.
-    std::vector<std::shared_ptr<const keyed_pieces>> pieces = {};
+    std::vector<std::shared_ptr<const keyed_pieces>> pieces;
 
     /// Adds what another subtask of the same operator has written.
     void add(operator_snapshot&& other) {
