@@ -59,7 +59,7 @@ int main(int argc, char**) {
     std::filesystem::create_directories(folder);
     const runnel::job_options options{.checkpoints = {.folder = folder + "/checkpoints", .interval = 50ms}};
     {
-        runnel::job first = program(100'000).start(options);
+        runnel::job first = program(30'000).start(options);
         half_way.wait(false);
         first.checkpoint();
         first.cancel();
