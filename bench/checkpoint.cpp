@@ -42,7 +42,7 @@ struct event {
 };
 
 /// What the source and the benchmark tell each other.
-struct watch {
+struct stop_watch {
     std::uint64_t keys;
     std::uint64_t count = std::numeric_limits<std::uint64_t>::max();  ///< Events in all.
     // Pair with nothing: figures, read by whoever is curious.
@@ -54,7 +54,7 @@ struct watch {
 /// Each key in turn at first, then in no order; event time moves a nanosecond an event.
 class keys_source final : public runnel::source<event> {
 public:
-    explicit keys_source(watch& w) : watch_(w) {}
+    explicit keys_source(stop_watch& w) : watch_(w) {}
     std::string name() const override { return "keys"; }
     std::vector<std::string> splits() override { return {"0"}; }
     std::unique_ptr<runnel::split_reader<event>> open(const std::string&, const std::string* position,
@@ -65,7 +65,7 @@ public:
 private:
     class reader final : public runnel::split_reader<event> {
     public:
-        reader(watch& w, std::uint64_t next) : watch_(w), next_(next) {}
+        reader(stop_watch& w, std::uint64_t next) : watch_(w), next_(next) {}
         runnel::poll_result poll(runnel::batch<event>& into, std::size_t limit) override {
             const auto now = steady::now();
             const std::int64_t gap = last_ ? (now - *last_).count() : 0;
@@ -88,14 +88,14 @@ private:
         std::string position() const override { return std::to_string(next_); }
 
     private:
-        watch& watch_;
+        stop_watch& watch_;
         std::uint64_t next_;
         std::optional<steady::time_point> last_;
     };
-    watch& watch_;
+    stop_watch& watch_;
 };
 
-runnel::pipeline program(watch& w, std::atomic<bool>* first_output = nullptr) {
+runnel::pipeline program(stop_watch& w, std::atomic<bool>* first_output = nullptr) {
     runnel::pipeline p("checkpoint");
     auto all = p.from(std::make_shared<keys_source>(w)).named("keys").event_time(
         [t = std::int64_t{0}](const event&) mutable { return runnel::timestamp(++t); }, runnel::monotonous());
@@ -120,7 +120,7 @@ runnel::job_options with_checkpoints(const bench::folder& f, runnel::duration in
 /// The longest pause around each of `n` checkpoints.
 double pause_ms(std::uint64_t keys, int n) {
     bench::folder f;
-    watch w{keys};
+    stop_watch w{keys};
     auto job = program(w).start(with_checkpoints(f, {}));
     while (w.made.load() < 2 * keys) std::this_thread::sleep_for(1ms);
     job.checkpoint();
@@ -141,10 +141,10 @@ double throughput(std::uint64_t keys) {
     std::vector<double> without, with;
     const std::uint64_t events = keys * 2 + 60'000'000;
     for (int round = 0; round < 3; ++round) {
-        watch w{keys, events};
+        stop_watch w{keys, events};
         without.push_back(bench::seconds_of([&] { program(w).start().wait(); }));
         bench::folder f;
-        watch w2{keys, events};
+        stop_watch w2{keys, events};
         with.push_back(bench::seconds_of([&] { program(w2).start(with_checkpoints(f, 1s)).wait(); }));
     }
     return bench::median(without) / bench::median(with);
@@ -153,7 +153,7 @@ double throughput(std::uint64_t keys) {
 double recovery_seconds(std::uint64_t keys) {
     bench::folder f;
     {
-        watch w{keys};
+        stop_watch w{keys};
         auto job = program(w).start(with_checkpoints(f, {}));
         while (w.made.load() < 2 * keys) std::this_thread::sleep_for(1ms);
         job.checkpoint();
@@ -161,7 +161,7 @@ double recovery_seconds(std::uint64_t keys) {
     }
     std::vector<double> took;
     for (int i = 0; i < 3; ++i) {
-        watch w{keys};
+        stop_watch w{keys};
         std::atomic<bool> first_output{false};
         const auto begin = steady::now();
         auto job = program(w, &first_output).start(with_checkpoints(f, {}));
