@@ -376,10 +376,10 @@ void checkpoint_coordinator::commit(const checkpoint& c, const prepared_results&
             rethrow_with_place(graph_.nodes[id].name, 0, timestamp::min());
         }
     };
-    for (const auto& [node, results] : prepared)
-        at(node, [&](const plan::node& n) {
+    for (const auto& of_node : prepared)
+        at(of_node.first, [&](const plan::node& n) {
             tell(checkpoint_step::commit, c.id);
-            n.commit(c.id, owner(node), results);
+            n.commit(c.id, owner(of_node.first), of_node.second);
         });
     for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
         if (!graph_.nodes[id].passed) continue;
