@@ -56,6 +56,8 @@ void checkpoint_store::write(const checkpoint& c) {
     last_ = std::move(written);
 }
 
+checkpoint_info checkpoint_store::written() const { return last_ ? last_->info() : checkpoint_info(); }
+
 void checkpoint_store::prune(std::size_t keep) {
     std::vector<checkpoint_info> there = list();
     std::erase_if(there, [](const checkpoint_info& i) { return !i.damage.empty(); });

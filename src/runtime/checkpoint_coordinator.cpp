@@ -43,15 +43,6 @@ bool is_empty(const operator_snapshot& s) {
            std::all_of(s.pieces.begin(), s.pieces.end(), [](const auto& p) { return p->names().empty(); });
 }
 
-std::uint64_t bytes_of(const operator_snapshot& s) {
-    std::uint64_t bytes = 0;
-    for (const auto& [name, groups] : s.keyed)
-        for (const auto& [group, state] : groups) bytes += state.size();
-    for (const auto& [name, entries] : s.local)
-        for (const std::string& state : entries) bytes += state.size();
-    return bytes;
-}
-
 }  // namespace
 
 checkpoint_coordinator::checkpoint_coordinator(job_core& job, const plan::graph& graph, const job_options& options,
@@ -532,11 +523,15 @@ void checkpoint_coordinator::count(const checkpoint& c, duration took) noexcept 
     status_.took = took;
     status_.completed_at = clock_.now();
     status_.durations.record(took);
-    status_.bytes = 0;
-    for (const saved_operator& o : c.operators) status_.bytes += bytes_of(o.state);
     try {
-        status_.bytes_by_operator.clear();
-        for (const saved_operator& o : c.operators) status_.bytes_by_operator[o.name] = bytes_of(o.state);
+        // As it was written: not all of it need be in memory. A savepoint is not the store's.
+        const checkpoint_info info = store_ ? store_->written() : checkpoint_info();
+        if (info.id != c.id) return;
+        std::map<std::string, std::uint64_t> by_operator;
+        for (const saved_operator_info& o : info.operators)
+            for (const saved_state_info& state : o.states) by_operator[o.name] += state.bytes;
+        status_.bytes = info.bytes;
+        status_.bytes_by_operator = std::move(by_operator);
     } catch (...) {
         // The checkpoint is there; without memory it is told of less.
     }

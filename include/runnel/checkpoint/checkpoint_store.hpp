@@ -66,6 +66,8 @@ public:
     /// and now and then what has not, so that all files together stay below about twice the state per checkpoint kept.
     /// Errors: `checkpoint_error` if `c.id` is not above all that are there, or `c` contradicts itself; `io_error`.
     void write(const checkpoint& c);
+    /// What the manifest of the checkpoint that was written last says; `id` 0: none was, since this store was made.
+    checkpoint_info written() const;
     std::vector<checkpoint_info> list() const { return list_checkpoints(files_, folder_); }
     std::optional<checkpoint_id> newest() const { return newest_checkpoint(files_, folder_); }
     checkpoint read(checkpoint_id id) const { return read_checkpoint(files_, folder_, id); }
