@@ -56,17 +56,7 @@ std::string step_of(const std::string& call) { return call.substr(0, call.find('
 
 std::uint64_t run(std::uint64_t seed, tally& t) {
     tests::random_numbers random(seed);
-    const parameters p{.events = 100,
-                       .rate = 0,
-                       .splits = 1,
-                       .keys = 3,
-                       .bound = 5,
-                       .size = 6,
-                       .slide = 3,
-                       .gap = 2,
-                       .silence = 4,
-                       .late_one_in = 20,
-                       .salt = random.seed()};
+    const parameters p = small_program(100, random.seed());
     const std::vector<std::string> expected = model(p);
     const struct {
         call_failure how;

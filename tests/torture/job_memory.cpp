@@ -142,17 +142,7 @@ int main(int argc, char** argv) {
     const auto began = std::chrono::steady_clock::now();
     std::signal(SIGALRM, takes_too_long);
     tests::random_numbers random(first);
-    const parameters p{.events = 150,
-                       .rate = 0,
-                       .splits = 1,
-                       .keys = 3,
-                       .bound = 5,
-                       .size = 6,
-                       .slide = 3,
-                       .gap = 2,
-                       .silence = 4,
-                       .late_one_in = 20,
-                       .salt = random.seed()};
+    const parameters p = small_program(150, random.seed());
     const std::vector<std::string> expected = model(p);
     std::uint64_t differences = 0;
     tally t;

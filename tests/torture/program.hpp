@@ -42,6 +42,21 @@ struct parameters {
     std::uint64_t salt = 0;
 };
 
+/// A program in which a few events make everything happen: windows, sessions and alarms close, some events are late.
+inline parameters small_program(std::uint64_t events, std::uint64_t salt) {
+    return {.events = events,
+            .rate = 0,
+            .splits = 1,
+            .keys = 3,
+            .bound = 5,
+            .size = 6,
+            .slide = 3,
+            .gap = 2,
+            .silence = 4,
+            .late_one_in = 20,
+            .salt = salt};
+}
+
 struct event {
     int key = 0;
     int value = 0;

@@ -287,17 +287,7 @@ outcome live_apart(const parameters& p, const life& l, const std::string& root) 
 /// Empty if all is well; otherwise what is not. `happened` tells if the step was come to.
 std::string run(const trial& t, std::uint64_t seed, std::size_t skip, bool& happened) {
     tests::random_numbers random(seed);
-    const parameters p{.events = 400,
-                       .rate = 0,
-                       .splits = 1,
-                       .keys = 3,
-                       .bound = 5,
-                       .size = 6,
-                       .slide = 3,
-                       .gap = 2,
-                       .silence = 4,
-                       .late_one_in = 20,
-                       .salt = random.seed()};
+    const parameters p = small_program(400, random.seed());
     const std::vector<std::string> expected = model(p);
     // An earlier life has ended while results were being made visible, so there is something to recover.
     const bool is_apart = t.what == fault::kill;
