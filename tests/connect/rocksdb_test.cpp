@@ -192,6 +192,7 @@ TEST_CASE("the last checkpoint of a job has all state, though its subtasks are g
     o.state = rocksdb_state(folder / "state", {.keys_in_memory = 50, .memory = 8 << 20});
     auto j = std::move(p).start(o);
     j.wait();
+    CHECK(j.status().checkpoints.bytes > many * 5000ULL);  // Told by its files: hardly any of it is in memory.
     const checkpoint c = read_savepoint(default_file_system(), folder / "checkpoints");
     saved_keyed_state<std::uint32_t> saved(c, "keeping");
     const auto kept = saved.value<std::string>("kept");
