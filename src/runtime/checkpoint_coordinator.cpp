@@ -438,6 +438,7 @@ bool checkpoint_coordinator::end() {
         }
         if (!goes_on) {
             refuse_all("the job has failed");
+            call_at(timestamp::max());
             return over_ = true;
         }
         restart_at_ = timestamp::max();
@@ -453,6 +454,7 @@ bool checkpoint_coordinator::end() {
         return false;
     }
     refuse_all("the job has ended");
+    call_at(timestamp::max());
     return over_ = true;
 }
 

@@ -476,16 +476,17 @@ job_status job_core::status() const {
     status.name = graph_.name;
     status.memory_budget = options_.memory_budget;
     status.memory_reserved = memory_reserved_;
-    timestamp now = clock_->now();
+    std::optional<timestamp> ended;
     {
         std::lock_guard lock(mutex_);
         status.state = state_;
-        if (over_) now = ended_;
+        if (over_) ended = ended_;
         if (last_failure_) status.failure = text_of(last_failure_);
         status.bad_records.assign(bad_records_.begin(), bad_records_.end());
     }
-    status.running_for = now - started_;
-    status.at = now;
+    // A job that is over asks no clock: the host's may be gone before the job is.
+    status.at = ended ? *ended : clock_->now();
+    status.running_for = status.at - started_;
     const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
     if (coordinator_) status.checkpoints = coordinator_->status();
     std::lock_guard structure(structure_);

@@ -31,7 +31,49 @@ auto endless() {
     return generate(~std::uint64_t{0}, [](std::uint64_t i) { return static_cast<int>(i); });
 }
 
+/// Counts what it is asked.
+struct asked_clock final : runnel::clock {
+    explicit asked_clock(runnel::clock& c) : real(c) {}
+    timestamp now() const noexcept override { return ++asked, real.now(); }
+    call_id call_at(timestamp t, std::function<void()> f) override { return ++asked, real.call_at(t, std::move(f)); }
+    void cancel(call_id id) override { ++asked, real.cancel(id); }
+
+    runnel::clock& real;
+    mutable std::atomic<int> asked = 0;
+};
+
 }  // namespace
+
+TEST_CASE("a job that has ended asks its clock no more: the host may destroy the clock first") {
+    for (const bool fails : {false, true}) {
+        CAPTURE(fails);
+        testing::memory_file_system files;
+        testing::sim_executor simulated(7);
+        asked_clock clock(simulated.clock());
+        pipeline p{"ended"};
+        p.from(collection(numbers(100)))
+            .named("numbers")
+            .key_by([](int n) { return n % 7; })
+            .reduce([](int a, int b) { return a + b; })
+            .named("sums")
+            .to(for_each([&](int n) {
+                if (fails && n > 700) throw std::runtime_error("no more");
+            }))
+            .named("end");
+        std::optional<job> j = std::move(p).start(
+            {.executor = &simulated, .clock = &clock, .checkpoints = {.folder = "c", .interval = 1h, .files = &files}});
+        if (fails)
+            CHECK_THROWS_AS(j->wait(), job_error);
+        else
+            j->wait();
+        clock.asked = 0;
+        CHECK(j->status().at > timestamp{0});
+        const job_view view = j->view();
+        j.reset();
+        CHECK(view.status().state == (fails ? job_state::failed : job_state::finished));
+        CHECK(clock.asked == 0);
+    }
+}
 
 TEST_CASE("a view shows what the job shows, and when the job is gone how it was in the end") {
     std::optional<job_view> view;

@@ -10,7 +10,7 @@ namespace runnel {
 /// Processing time and calls at a given processing time: the only way that runnel learns what time it is.
 ///
 /// Thread safety: safe.
-/// Lifetime: outlives every job that uses it.
+/// Lifetime: until every job that uses it has ended.
 class clock {
 public:
     /// Identifies a pending call; never 0.
