@@ -62,7 +62,7 @@ test: deps-test
 test-debug: deps-test
 	$(PYTHON) tests/run.py debug
 
-test-asan: deps-test
+test-asan: deps-fuzz
 	$(PYTHON) tests/run.py asan
 
 test-tsan: deps-test

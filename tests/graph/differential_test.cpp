@@ -22,6 +22,7 @@
 #include "runnel/window/min_max.hpp"
 #include "runnel/window/sum.hpp"
 #include "tests/graph/oracle.hpp"
+#include "tests/seeds.hpp"
 
 namespace {
 
@@ -417,12 +418,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 }  // namespace
 
 TEST_CASE("random graphs give what the sequential model gives, at any parallelism, batch size and schedule") {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    const std::uint64_t usual = 500;
-#else
-    const std::uint64_t usual = 5000;
-#endif
-    const std::uint64_t programs = from_environment("RUNNEL_PROGRAMS", usual);
+    const std::uint64_t programs = from_environment("RUNNEL_PROGRAMS", test::seeds(5000));
     const std::uint64_t first = from_environment("RUNNEL_SEED", 1);
     const auto begin = std::chrono::steady_clock::now();
     pool_executor threads(3);

@@ -303,7 +303,7 @@ TEST_CASE("a sink much slower than the source holds the source back, within the 
     j.wait();
     CHECK(seen == n);
     CHECK(j.status().memory_reserved <= budget);
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#ifndef RUNNEL_SANITIZED
     CHECK(peak < before + budget + budget / 10 + (24 << 20));  // Threads' stacks and arenas come on top.
 #endif
 }
@@ -337,7 +337,7 @@ TEST_CASE("a thousand starts and stops leave nothing behind") {
     for (int i = 0; i < 1'000; ++i) once(i);
     CHECK(threads() == threads_before);
     CHECK(files() == files_before);
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#ifndef RUNNEL_SANITIZED
     malloc_trim(0);
     CHECK(resident() < memory_before + (16 << 20));
 #endif

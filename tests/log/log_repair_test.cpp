@@ -336,8 +336,9 @@ TEST_CASE("whatever is damaged, the copy has only what was there, and all of it 
         }
         for (const auto& [offset, r] : good)
             if (!left.contains(offset))
-                CHECK(std::any_of(done.lost.begin(), done.lost.end(),
-                                  [&](const log_loss& l) { return l.first <= offset && offset < l.end; }));
+                CHECK(std::any_of(done.lost.begin(), done.lost.end(), [at = offset](const log_loss& l) {
+                    return l.first <= at && at < l.end;
+                }));
         log_writer out = w.topic("/copy").writer(0);
         CHECK(out.next_offset() >= end);
     }

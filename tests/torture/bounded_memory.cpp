@@ -52,6 +52,11 @@ void forget(void* p) {
     return note(std::aligned_alloc(static_cast<std::size_t>(a), (n + static_cast<std::size_t>(a) - 1) &
                                                                     ~(static_cast<std::size_t>(a) - 1)));
 }
+// Sanitizers have one of their own, which does not call the first.
+[[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+    void* const p = std::malloc(n == 0 ? 1 : n);
+    return p ? note(p) : nullptr;
+}
 [[gnu::noinline]] void operator delete(void* p) noexcept { forget(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { forget(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { forget(p); }

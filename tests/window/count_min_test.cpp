@@ -51,7 +51,7 @@ TEST_CASE("an estimate is never too low, and for a share delta of the values at 
         for (const auto& [value, n] : truth) {
             const std::uint64_t estimate = s.estimate(value);
             CAPTURE(seed);
-            CAPTURE(value);
+            CAPTURE(estimate);
             REQUIRE(estimate >= n);
             ++estimates;
             too_high += static_cast<double>(estimate - n) > epsilon * 2000;

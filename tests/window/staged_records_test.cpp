@@ -7,6 +7,7 @@
 #include "differential.hpp"
 #include "pane_oracle.hpp"
 #include "runnel/window/window_operator.hpp"
+#include "tests/seeds.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
@@ -59,7 +60,7 @@ constexpr test::stream_options dense{.records = 200, .watermark_percent = 60};
 }  // namespace
 
 TEST_CASE("early every d on a grid: several multiples per watermark, and several watermarks per multiple") {
-    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    for (std::uint64_t seed = 1; seed <= test::seeds(60); ++seed) {
         std::mt19937_64 random(seed * 31);
         const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random() % std::uint64_t(n)); };
         const std::int64_t size = 1 + below(40), slide = 1 + below(30), step = 1 + below(10);

@@ -5,6 +5,7 @@
 #include "differential.hpp"
 #include "pane_oracle.hpp"
 #include "runnel/window/window_operator.hpp"
+#include "tests/seeds.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
@@ -247,7 +248,7 @@ TEST_CASE("a window of the user's own that is empty is an error") {
 }
 
 TEST_CASE("windows on a grid with any early and late rule give what a list of raw records per window gives") {
-    for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    for (std::uint64_t seed = 1; seed <= test::seeds(120); ++seed) {
         std::mt19937_64 random(seed * 31);
         const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random() % std::uint64_t(n)); };
         const std::int64_t size = 1 + below(40);
@@ -267,7 +268,7 @@ TEST_CASE("windows on a grid with any early and late rule give what a list of ra
 }
 
 TEST_CASE("sessions with any early and late rule, fixed and dynamic gaps, give what lists of raw records give") {
-    for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    for (std::uint64_t seed = 1; seed <= test::seeds(120); ++seed) {
         const std::int64_t gap = 1 + static_cast<std::int64_t>(seed % 17);
         compare_both(seed, session(duration(gap)), pane_oracle([=](const event&) { return gap; }, {}));
         compare_both(seed, session(gap_of_event()),

@@ -213,9 +213,9 @@ template <class R, class F>
 using async_result = std::conditional_t<std::is_void_v<R>, typename completion_of<F>::type, R>;
 
 template <class F, class T, class R>
-inline constexpr bool async_function = requires {
-    requires !std::is_void_v<R> && std::is_invocable_v<F&, const T&, completion<R>>;
-};
+inline constexpr bool async_function = std::is_invocable_v<F&, const T&, completion<R>>;
+template <class F, class T>
+inline constexpr bool async_function<F, T, void> = false;
 
 }  // namespace detail
 

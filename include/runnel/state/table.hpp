@@ -378,11 +378,13 @@ public:
             group = after(group, hash);
             same = Match::equal(group_at(group), detail::tag_word(hash));
         }
-        entry* const at = entries_ + group + first_bit(same != 0 ? same : Match::empty(group_at(group)) | 1);
-        const char* const bytes = reinterpret_cast<const char*>(at);
-        __builtin_prefetch(bytes, 1);
-        if constexpr (sizeof(entry) > alignof(entry)) __builtin_prefetch(bytes + sizeof(entry) - 1, 1);
-        return same != 0 ? at : nullptr;
+        const std::size_t slot = group + first_bit(same != 0 ? same : Match::empty(group_at(group)) | 1);
+        // An address, not a pointer: an empty table has no entries.
+        const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(entries_) + slot * sizeof(entry);
+        __builtin_prefetch(reinterpret_cast<const void*>(at), 1);
+        if constexpr (sizeof(entry) > alignof(entry))
+            __builtin_prefetch(reinterpret_cast<const void*>(at + sizeof(entry) - 1), 1);
+        return same != 0 ? entries_ + slot : nullptr;
     }
     /// The value of `key`, or null. What nearly always succeeds, the first slot with the right tag, is inlined.
     [[gnu::always_inline]] V* operator()(const K& key, std::uint64_t hash) const noexcept(nothrow_equal) {
