@@ -9,6 +9,7 @@
 #include <mutex>
 #include <sstream>
 #include <thread>
+#include "runnel/observe.hpp"
 #include "runnel/runnel.hpp"
 
 using namespace std::chrono_literals;

@@ -10,6 +10,7 @@
 
 #include "runnel/log/durable_inlet.hpp"
 #include "runnel/log/log_folder.hpp"
+#include "runnel/log.hpp"
 #include "runnel/runnel.hpp"
 
 using namespace std::chrono_literals;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "runnel/kafka.hpp"
 #include "runnel/runnel.hpp"
 
 using namespace std::chrono_literals;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 
+#include "runnel/rocksdb.hpp"
 #include "runnel/runnel.hpp"
 
 using namespace std::chrono_literals;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "runnel/runnel.hpp"
+#include "runnel/sqlite.hpp"
 
 using namespace std::chrono_literals;
 using runnel::timestamp;

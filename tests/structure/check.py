@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks the shape of the source tree: layers, includes, names, and that each public header stands alone.
 
-With --write-umbrella it writes include/runnel/runnel.hpp anew and does nothing else.
+With --write-umbrella it writes the headers that only include others, such as include/runnel/runnel.hpp, anew and does
+nothing else.
 """
 import argparse
 import collections
@@ -14,7 +15,16 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PUBLIC = ROOT / "include" / "runnel"
-UMBRELLA = PUBLIC / "runnel.hpp"
+# One header to include for each component to link, with its part of the public headers; "runnel" is for what is left.
+# Of the test kit a test includes what it needs.
+UMBRELLAS = {
+    "kafka": re.compile(r"connect/(kafka_|schema_registry)|codec/avro"),
+    "log": re.compile(r"log/"),
+    "observe": re.compile(r"observe/"),
+    "rocksdb": re.compile(r"connect/rocksdb"),
+    "sqlite": re.compile(r"connect/sqlite"),
+    "runnel": re.compile(r"(?!testing/)"),
+}
 
 # Layers from the left to the right: a folder may include what is in its own layer's left.
 LAYERS = [
@@ -56,7 +66,7 @@ def tracked():
 
 
 def headers():
-    return sorted(p for p in PUBLIC.rglob("*.hpp") if p != UMBRELLA)
+    return sorted(PUBLIC.glob("*/**/*.hpp"))
 
 
 def name_of(header):
@@ -73,10 +83,16 @@ def folder_of(include):
     return parts[1] if len(parts) > 2 and parts[0] == "runnel" and parts[1] in RANK else None
 
 
-def umbrella_text():
-    """All public headers but the test kit, which a program does not need."""
-    names = [name_of(h) for h in headers() if h.relative_to(PUBLIC).parts[0] != "testing"]
-    return "#pragma once\n\n" + "".join(f'#include "{name}"\n' for name in names)
+def umbrella_texts():
+    """Of each umbrella the path and what it must be."""
+    names = {umbrella: [] for umbrella in UMBRELLAS}
+    for header in headers():
+        there = header.relative_to(PUBLIC).as_posix()
+        part = next((umbrella for umbrella, pattern in UMBRELLAS.items() if pattern.match(there)), None)
+        if part:
+            names[part].append(name_of(header))
+    return {PUBLIC / f"{umbrella}.hpp": "#pragma once\n\n" + "".join(f'#include "{n}"\n' for n in included)
+            for umbrella, included in names.items()}
 
 
 def check_folders():
@@ -132,18 +148,22 @@ def check_cycles():
 
 
 def check_umbrella():
-    if not UMBRELLA.exists():
-        return ["include/runnel/runnel.hpp is missing"]
-    if UMBRELLA.read_text() != umbrella_text():
-        want, have = set(INCLUDE.findall(umbrella_text())), set(includes(UMBRELLA))
-        return [f"missing: {n}" for n in sorted(want - have)] + [f"not a header: {n}" for n in sorted(have - want)] + \
-            ["it differs from the list of public headers: run tests/structure/check.py --write-umbrella"]
-    return []
+    problems = [f"{name_of(p)} is no umbrella" for p in PUBLIC.glob("*.hpp") if p not in umbrella_texts()]
+    for path, text in umbrella_texts().items():
+        have = path.read_text() if path.exists() else ""
+        if have != text:
+            want, there = set(INCLUDE.findall(text)), set(INCLUDE.findall(have))
+            problems += [f"{name_of(path)}: missing: {n}" for n in sorted(want - there)]
+            problems += [f"{name_of(path)}: does not belong: {n}" for n in sorted(there - want)]
+            problems += [f"{name_of(path)} differs from the list of public headers: run tests/structure/check.py "
+                         "--write-umbrella"]
+    return problems
 
 
 def check_umbrella_unused():
     files = headers() + sorted((ROOT / "src").rglob("*.[ch]pp"))
-    return [f"{f.relative_to(ROOT)} includes the umbrella" for f in files if "runnel/runnel.hpp" in includes(f)]
+    umbrellas = {name_of(path) for path in umbrella_texts()}
+    return [f"{f.relative_to(ROOT)} includes {i}" for f in files for i in includes(f) if i in umbrellas]
 
 
 def check_private():
@@ -161,7 +181,7 @@ def check_full_paths():
 
 
 def check_pragma():
-    return [name_of(h) for h in headers() + [UMBRELLA] if h.exists() and not h.read_text().startswith("#pragma once\n")]
+    return [name_of(h) for h in headers() and not h.read_text().startswith("#pragma once\n")]
 
 
 def check_lines():
@@ -266,7 +286,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="leave out what needs the compiler")
     arguments, flags = parser.parse_known_args()
     if arguments.write_umbrella:
-        UMBRELLA.write_text(umbrella_text())
+        for path, text in umbrella_texts().items():
+            path.write_text(text)
         return 0
 
     passed = failed = 0
