@@ -181,7 +181,7 @@ def check_full_paths():
 
 
 def check_pragma():
-    return [name_of(h) for h in headers() and not h.read_text().startswith("#pragma once\n")]
+    return [name_of(h) for h in headers() if not h.read_text().startswith("#pragma once\n")]
 
 
 def check_lines():
