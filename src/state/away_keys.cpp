@@ -13,9 +13,7 @@
 //   "e" time timer-number(4) key   it has that event-time timer; "p": processing-time timer. Only of keys that are away
 //   "x" time key                   something of it expires by event time; "y": by processing time. Likewise
 //
-// A record: the times that stand in keys "x" and "y", `max` for none; of each state, in the order of declaration, the
-// number of bytes (64 bits, 0: nothing) and these, as in a snapshot; the same of each timer by event time, then of each
-// by processing time. Its layout is that of the declarations: a store does not outlive them.
+// A record: the times that stand in keys "x" and "y", `max` for none; then as `state_parts` has it.
 
 namespace runnel::detail {
 
@@ -55,21 +53,6 @@ void timer_key(bool by_clock, timestamp t, std::uint32_t which, std::string_view
     out += key;
 }
 
-/// Appends what `write(out)` appends, behind its size.
-template <class F>
-void append_sized(std::string& out, F write) {
-    const std::size_t at = out.size();
-    codec<std::uint64_t>::encode(0, out);
-    const std::size_t begin = out.size();
-    write(out);
-    std::string size;
-    codec<std::uint64_t>::encode(out.size() - begin, size);
-    out.replace(at, size.size(), size);
-}
-byte_reader take_sized(byte_reader& in) {
-    return byte_reader(in.take(static_cast<std::size_t>(codec<std::uint64_t>::decode(in))));
-}
-
 /// All keys of a store as a snapshot has them.
 class saved_records final : public keyed_pieces {
 public:
@@ -92,13 +75,13 @@ public:
         };
         of_->for_each(first, end, [&](std::string_view key, std::string_view record) {
             key.remove_prefix(1);
-            const auto g = static_cast<key_group>(take_ordered(key, sizeof(key_group)));
+            const key_group g = state_parts::take_group(key);
             if (g != group) hand_over();
             group = g;
             byte_reader in(record);
             for (std::size_t clock = 0; clock != 2; ++clock) (void)codec<timestamp>::decode(in);
-            for (std::size_t i = 0; i < which; ++i) (void)take_sized(in);
-            byte_reader part = take_sized(in);
+            for (std::size_t i = 0; i < which; ++i) (void)state_parts::take_part(in);
+            byte_reader part = state_parts::take_part(in);
             if (part.empty()) return;
             bytes += key;
             bytes += part.take(part.remaining());
@@ -114,7 +97,7 @@ private:
 
 }  // namespace
 
-away_keys::away_keys(std::unique_ptr<key_store> store, std::size_t most_in_memory, const parts& of)
+away_keys::away_keys(std::unique_ptr<key_store> store, std::size_t most_in_memory, const state_parts& of)
     : store_(std::move(store)), most_in_memory_(std::max<std::size_t>(1, most_in_memory)), of_(of) {}
 
 void away_keys::fail_lost() {
@@ -146,18 +129,7 @@ std::array<timestamp, 2> away_keys::expiries_of(slot s) const {
 void away_keys::write_record(slot s) {
     record_.clear();
     for (const timestamp t : expiries_of(s)) codec<timestamp>::encode(t, record_);
-    for (const auto& c : of_.columns)
-        append_sized(record_, [&](std::string& out) {
-            if (c->holds(s)) c->save(s, out);
-        });
-    for (const timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
-        for (const timer_queue::timer& timer : queue->timers())
-            append_sized(record_, [&](std::string& out) {
-                if (s >= timer.cells.size() || timer.cells[s].empty()) return;
-                const std::vector<timestamp> times = timer.cells[s].all();
-                codec<std::uint64_t>::encode(times.size(), out);
-                for (const timestamp t : times) codec<timestamp>::encode(t, out);
-            });
+    of_.append_record(s, record_);
 }
 
 void away_keys::copy(slot s, std::string_view key) {
@@ -238,10 +210,10 @@ void away_keys::bring_back(slot s) {
             remove(expiries_[clock], key_);
         }
         for (const auto& c : of_.columns)
-            if (byte_reader part = take_sized(in); !part.empty()) c->load_back(s, part);
+            if (byte_reader part = state_parts::take_part(in); !part.empty()) c->load_back(s, part);
         for (timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
             for (std::uint32_t i = 0; i < queue->timers().size(); ++i) {
-                byte_reader part = take_sized(in);
+                byte_reader part = state_parts::take_part(in);
                 if (part.empty()) continue;
                 for (auto n = codec<std::uint64_t>::decode(part); n != 0; --n) {
                     const timestamp t = codec<timestamp>::decode(part);
@@ -275,11 +247,7 @@ std::optional<std::string> away_keys::first_expired(ttl_clock clock, timestamp l
 }
 
 void away_keys::save(snapshot_writer& to, key_group_range groups) const {
-    std::vector<std::string> names;
-    for (const auto& c : of_.columns) names.push_back("state " + c->declared().name);
-    for (const timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
-        for (const timer_queue::timer& timer : queue->timers()) names.push_back("timer " + timer.name);
-    to.keyed(std::make_shared<const saved_records>(store_->view(), std::move(names), groups));
+    to.keyed(std::make_shared<const saved_records>(store_->view(), of_.names(), groups));
 }
 
 }  // namespace runnel::detail

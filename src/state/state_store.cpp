@@ -1,6 +1,9 @@
 #include "runnel/state/state_store.hpp"
 
+#include <limits>
+
 #include "runnel/core/error.hpp"
+#include "runnel/state/frozen_slots.hpp"
 
 namespace runnel::detail {
 
@@ -8,6 +11,12 @@ void key_scope::fail_outside(const char* kind, const std::string& name) {
     throw error(std::string(kind) + " '" + name +
                 "' is used where there is no key. Use states and timers only while a record or a timer of a key is "
                 "processed.");
+}
+
+void key_scope::announce_to_frozen(slot s) noexcept { frozen_->before_change(s); }
+
+void key_scope::unfreeze() const noexcept {
+    if (frozen_) (void)frozen_->step(std::numeric_limits<std::size_t>::max());
 }
 
 void key_scope::fail_too_many_keys() {
@@ -106,7 +115,7 @@ void state_store::keep_in(state_backend& backend, const std::string& operator_na
     if (columns_.empty() && event_timers_.timers().empty() && processing_timers_.timers().empty()) return;
     for (const auto& c : columns_) c->check_codec();
     away_ = std::make_unique<away_keys>(backend.open(operator_name, subtask), backend.keys_in_memory(),
-                                        away_keys::parts{columns_, event_timers_, processing_timers_});
+                                        parts_);
 }
 
 void state_store::fetch_first_timer(timer_queue& of) {

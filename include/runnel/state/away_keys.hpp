@@ -11,30 +11,21 @@
 
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/state/state_backend.hpp"
-#include "runnel/state/state_column.hpp"
 #include "runnel/state/state_options.hpp"
-#include "runnel/state/timers.hpp"
+#include "runnel/state/state_parts.hpp"
 
 namespace runnel::detail {
 
 /// The keys of one subtask that are not in memory: their states and timers, and when something of them is due.
 ///
-/// A key is known by its bytes, the first two of which are its key group, the higher byte first. While it is in
-/// memory the store may have a copy of what it was.
+/// A key is known by its bytes, see `state_parts`. While it is in memory the store may have a copy of what it was.
 /// Thread safety: unsafe.
 /// Complexity: O(bytes of what the key holds) to put it away or bring it back, and a call of the store for each timer.
 /// Errors: `state_error`.
 class away_keys {
 public:
     using slot = key_scope::slot;
-    /// All that a key can have.
-    struct parts {
-        const std::vector<std::unique_ptr<state_column>>& columns;
-        timer_queue& event_timers;
-        timer_queue& processing_timers;
-    };
-
-    away_keys(std::unique_ptr<key_store> store, std::size_t most_in_memory, const parts& of);
+    away_keys(std::unique_ptr<key_store> store, std::size_t most_in_memory, const state_parts& of);
 
     std::size_t most_in_memory() const noexcept { return most_in_memory_; }
     /// Keys that are away.
@@ -81,7 +72,7 @@ private:
 
     std::unique_ptr<key_store> store_;
     std::size_t most_in_memory_;
-    parts of_;
+    const state_parts& of_;
     std::size_t size_ = 0;
     std::array<due, 2> expiries_;       ///< By clock.
     std::array<due, 2> timers_;         ///< By event time, by processing time.

@@ -11,6 +11,7 @@
 namespace runnel::detail {
 
 class timer_queue;
+class frozen_slots;
 
 /// The key whose record or timer is in hand, and what time it is for it: what state handles and timers work on.
 ///
@@ -47,6 +48,7 @@ public:
 
     /// Begins the work on a record or timer of a key. `time` is event time as that key sees it.
     void enter(slot s, timestamp time) noexcept {
+        announce(s);
         slot_ = s;
         event_time_ = time;
         clock_read_ = false;
@@ -59,6 +61,11 @@ public:
             may_be_unused_ = false;
             if (s < no_slot && uses_[s] == 0) release_slot(s);
         }
+    }
+
+    /// What a key holds is about to change that may not be in hand, the one in `s`.
+    void announce(slot s) noexcept {
+        if (frozen_) [[unlikely]] announce_to_frozen(s);
     }
 
     /// The key in `s` holds one thing more.
@@ -97,9 +104,14 @@ protected:
         may_be_unused_ = true;
     }
 
+    /// Has what is being copied copied to the end.
+    void unfreeze() const noexcept;
+
     [[noreturn]] static void fail_too_many_keys();
 
 private:
+    friend class frozen_slots;
+    void announce_to_frozen(slot s) noexcept;
     [[noreturn]] static void fail_outside(const char* kind, const std::string& name);
 
     slot slot_ = outside;
@@ -108,6 +120,7 @@ private:
     timestamp event_time_ = timestamp::min();
     timestamp now_ = timestamp::min();
     const clock* clock_ = nullptr;
+    mutable frozen_slots* frozen_ = nullptr;  ///< What is being copied of all slots, if anything.
     std::vector<std::uint32_t> uses_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/codec/binary.hpp"
+#include "runnel/state/frozen_slots.hpp"
+#include "runnel/state/frozen_table.hpp"
 #include "runnel/state/group_watermarks.hpp"
 #include "runnel/state/key_group.hpp"
 #include "runnel/state/saved_layout.hpp"
@@ -31,6 +34,8 @@ namespace runnel::detail {
 template <class K>
 class keyed_state final : public state_store {
 public:
+    ~keyed_state() override { this->unfreeze(); }
+
     /// After the function has declared all.
     void open(std::size_t key_groups, key_group_range mine, const clock* clock) {
         declared_all();
@@ -83,7 +88,9 @@ public:
             index_.for_each([&](const K& key, slot s) { away()->copy(s, bytes_of(key)); });
             away()->save(to, mine_);
         } else {
-            save_keys(to);
+            this->unfreeze();
+            save_gradually(to, std::make_shared<frozen_slots>(*this, keys_.size()),
+                           [](snapshot_writer& into, frozen_slots& all) { all.write(into); });
         }
     }
 
@@ -120,40 +127,6 @@ public:
     }
 
 private:
-    void save_keys(snapshot_writer& to) const {
-        std::vector<std::pair<slot, key_group>> live;
-        live.reserve(index_.size());
-        index_.for_each([&](const K& key, slot s) { live.emplace_back(s, key_group_of(key, groups_)); });
-        for (const auto& column : columns())
-            save_part(to, "state " + column->declared().name, live, [&](slot s, const K& key, std::string& bytes) {
-                if (!column->holds(s)) return;
-                codec<K>::encode(key, bytes);
-                column->save(s, bytes);
-            });
-        for (const timer_queue* queue : {&event_timers(), &processing_timers()})
-            for (const timer_queue::timer& timer : queue->timers())
-                save_part(to, "timer " + timer.name, live, [&](slot s, const K& key, std::string& bytes) {
-                    if (s >= timer.cells.size() || timer.cells[s].empty()) return;
-                    codec<K>::encode(key, bytes);
-                    const std::vector<timestamp> times = timer.cells[s].all();
-                    codec<std::uint64_t>::encode(times.size(), bytes);
-                    for (const timestamp t : times) codec<timestamp>::encode(t, bytes);
-                });
-    }
-    template <class Save>
-    void save_part(snapshot_writer& to, const std::string& name, const std::vector<std::pair<slot, key_group>>& live,
-                   Save save) const {
-        std::vector<std::string> parts(groups_);
-        std::uint64_t keys = 0;
-        for (const auto& [s, group] : live) {
-            const std::size_t before = parts[group].size();
-            save(s, *keys_[s], parts[group]);
-            keys += parts[group].size() != before;
-        }
-        if (keys != 0) to.count_keys(name, keys);
-        for (key_group g = mine_.first; g < mine_.last; ++g)
-            if (!parts[g].empty()) to.keyed(name, g) += parts[g];
-    }
     template <class Load>
     void load_part(const snapshot_reader& from, const std::string& name, Load load) {
         from.keyed(name, [&](key_group, std::string_view bytes) {
@@ -179,6 +152,7 @@ private:
             keys_.emplace_back(key);
         } else {
             s = free_.back();
+            this->announce(s);
             free_.pop_back();
             keys_[s].emplace(key);
         }
@@ -202,6 +176,13 @@ private:
         away()->bring_back(s);
         return s;
     }
+    void append_slot(slot s, std::string& out) const override {
+        if (!keys_[s]) return;
+        const std::string key = bytes_of(*keys_[s]);
+        codec<std::uint64_t>::encode(key.size(), out);
+        out += key;
+        parts().append_record(s, out);
+    }
     slot fetch(std::string_view bytes) override {
         byte_reader in(bytes.substr(sizeof(key_group)));
         const K key = codec<K>::decode(in);
@@ -221,7 +202,7 @@ private:
             if (!stays) away()->put_away(s, bytes_of(*keys_[s]));
         }
     }
-    /// The key as it is known to `away_keys`: first its group, so that those of a group lie together.
+    /// The key as it is known to `state_parts`: first its group, so that those of a group lie together in a store.
     std::string bytes_of(const K& key) const {
         const key_group g = key_group_of(key, groups_);
         std::string bytes{static_cast<char>(g >> 8), static_cast<char>(g)};

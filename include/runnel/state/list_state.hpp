@@ -81,6 +81,7 @@ public:
     }
     void expire(slot s, timestamp limit) override {
         if (!holds(s)) return;
+        scope().announce(s);
         cell& c = cells_[s];
         c.drop_before(c.first_after(limit));
         if (c.size() == 0) drop(s);

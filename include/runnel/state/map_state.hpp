@@ -107,6 +107,7 @@ public:
                 due.at = it->second.checked_at = it->second.until;
                 queue_.push_back(std::move(due));
             } else {
+                scope().announce(due.of);
                 erase(due.of, it);
             }
         }

@@ -11,6 +11,7 @@
 #include "runnel/state/broadcast_state.hpp"
 #include "runnel/state/key_scope.hpp"
 #include "runnel/state/state_column.hpp"
+#include "runnel/state/state_parts.hpp"
 #include "runnel/state/timers.hpp"
 
 namespace runnel::detail {
@@ -70,14 +71,19 @@ protected:
     const std::vector<std::unique_ptr<broadcast_column>>& broadcasts() const noexcept { return broadcasts_; }
     /// Null if all keys are in memory.
     away_keys* away() const noexcept { return away_.get(); }
+    const state_parts& parts() const noexcept { return parts_; }
     /// Brings a key back that is away, known by its bytes.
     virtual slot fetch(std::string_view key) = 0;
+    /// Appends what the key in `s` is and has, if there is one, as `frozen_slots` keeps it.
+    virtual void append_slot(slot s, std::string& out) const = 0;
     /// The declared states, encoded: name and kind of each, "value", "list expiring by event time", ...
     std::string text() const;
     /// Errors: `error` if a state that was saved with that text is now of another kind.
     void check(std::string_view saved) const;
 
 private:
+    friend class frozen_slots;
+
     /// The declaration of that name, if there is one. Errors: as `declare`.
     const state_declaration* find(const state_declaration& wanted) const;
     state_column& column_of(const state_declaration& declared) const;
@@ -89,6 +95,7 @@ private:
     std::vector<state_column*> expiring_;
     timer_queue event_timers_;
     timer_queue processing_timers_;
+    const state_parts parts_{columns_, event_timers_, processing_timers_};
     std::unique_ptr<away_keys> away_;
 };
 

@@ -45,10 +45,17 @@ public:
     timestamp first() const noexcept {
         return more_ && !more_->empty() ? std::min(first_, *more_->begin()) : first_;
     }
+    std::size_t size() const noexcept { return (any_ ? 1 : 0) + (more_ ? more_->size() : 0); }
+    /// Calls `f(time)` for each.
+    template <class F>
+    void for_each(F f) const {
+        if (any_) f(first_);
+        if (more_)
+            for (const timestamp t : *more_) f(t);
+    }
     std::vector<timestamp> all() const {
         std::vector<timestamp> times;
-        if (any_) times.push_back(first_);
-        if (more_) times.insert(times.end(), more_->begin(), more_->end());
+        for_each([&](timestamp t) { times.push_back(t); });
         return times;
     }
 

@@ -66,6 +66,7 @@ public:
         expiry_.sweep(limit, [&](slot s) -> std::optional<timestamp> {
             if (!cells_[s]) return std::nullopt;
             if (expiry_.of(s) > limit) return expiry_.of(s);
+            scope().announce(s);
             drop(s);
             return std::nullopt;
         });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runnel/operators/operator.hpp"
+#include "runnel/state/frozen_table.hpp"
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
@@ -75,18 +76,22 @@ public:
     }
 
     void save(snapshot_writer& to) const {
-        detail::keyed_entries entries(context_.key_groups);
-        keys_.for_each([&](const K& key, const entry& e) {
-            std::string& bytes = entries.next(key);
-            codec<K>::encode(key, bytes);
-            codec<std::int64_t>::encode(e.records, bytes);
-            if (e.records % slice_ != 0) detail::encode_accumulator(e.open, bytes);
-            const std::size_t n = std::min(e.slices.size(), most_slices());
-            codec<std::uint64_t>::encode(n, bytes);
-            for (auto a = e.slices.end() - static_cast<std::ptrdiff_t>(n); a != e.slices.end(); ++a)
-                detail::encode_accumulator(*a, bytes);
-        });
-        entries.write(to, "counts", context_.mine);
+        const auto write = [groups = context_.key_groups, mine = context_.mine, slice = slice_,
+                            most = most_slices()](snapshot_writer& into, auto& keys) {
+            detail::keyed_entries entries(groups);
+            keys.consume([&](const K& key, const entry& e) {
+                std::string& bytes = entries.next(key);
+                codec<K>::encode(key, bytes);
+                codec<std::int64_t>::encode(e.records, bytes);
+                if (e.records % slice != 0) detail::encode_accumulator(e.open, bytes);
+                const std::size_t n = std::min(e.slices.size(), most);
+                codec<std::uint64_t>::encode(n, bytes);
+                for (auto a = e.slices.end() - static_cast<std::ptrdiff_t>(n); a != e.slices.end(); ++a)
+                    detail::encode_accumulator(*a, bytes);
+            });
+            entries.write(into, "counts", mine);
+        };
+        detail::save_gradually(to, keys_, write);
         detail::group_watermarks().save(to, context_.mine, timestamp::min());
         to.local("windows") = windows_text_;
         detail::save_window_layouts<K, accumulator>(to);
