@@ -27,7 +27,12 @@
 namespace runnel {
 namespace {
 
-using ready_queue = moodycamel::ConcurrentQueue<runnable*>;
+/// The memory is the program's.
+struct queue_traits : moodycamel::ConcurrentQueueDefaultTraits {
+    static void* malloc(std::size_t bytes) noexcept { return ::operator new(bytes, std::nothrow); }
+    static void free(void* memory) noexcept { ::operator delete(memory); }
+};
+using ready_queue = moodycamel::ConcurrentQueue<runnable*, queue_traits>;
 
 void pause_briefly() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -59,6 +64,41 @@ std::size_t checked(std::size_t threads) {
 
 }  // namespace
 
+/// Work that waits its turn, and takes no memory for that.
+///
+/// Thread safety: safe.
+class detail::runnable_list {
+public:
+    void push(runnable& work) noexcept {
+        std::lock_guard lock(mutex_);
+        if (work.times_++ != 0) return;  // It is there, and will be run once more.
+        work.next_ = nullptr;
+        (last_ ? last_->next_ : first_) = &work;
+        last_ = &work;
+        // Relaxed, as whoever adds work to a pool calls parking::notify_one() behind it.
+        any_.store(true, std::memory_order_relaxed);
+    }
+    bool pop(runnable*& work) noexcept {
+        if (empty()) return false;
+        std::lock_guard lock(mutex_);
+        if (!first_) return false;
+        work = first_;
+        if (--work->times_ != 0) return true;
+        first_ = work->next_;
+        if (!first_) last_ = nullptr;
+        any_.store(first_ != nullptr, std::memory_order_relaxed);
+        return true;
+    }
+    /// A snapshot.
+    bool empty() const noexcept { return !any_.load(std::memory_order_relaxed); }
+
+private:
+    std::mutex mutex_;
+    runnable* first_ = nullptr;
+    runnable* last_ = nullptr;
+    std::atomic<bool> any_{false};
+};
+
 class pool_executor::impl {
 public:
     explicit impl(std::size_t threads)
@@ -78,7 +118,7 @@ public:
 
     ~impl() { finish(); }
 
-    void submit(runnable& work) {
+    void submit(runnable& work) noexcept {
         worker* const self = current_worker;
         if (self == nullptr || &self->pool != this) {
             {
@@ -111,8 +151,8 @@ private:
 
     static thread_local worker* current_worker;
 
-    void push(ready_queue::producer_token_t& list, runnable& work) {
-        if (!ready_.enqueue(list, &work)) throw std::bad_alloc();
+    void push(ready_queue::producer_token_t& list, runnable& work) noexcept {
+        if (!ready_.enqueue(list, &work)) without_memory_.push(work);
     }
     bool pop(ready_queue::producer_token_t& list, runnable*& work) {
         return ready_.try_dequeue_from_producer(list, work);
@@ -133,7 +173,7 @@ private:
     /// The next piece of work; sleeps while there is none; null at the end.
     runnable* find(worker& self) {
         runnable* found = nullptr;
-        if (++self.runs % shared_first_every == 0 && pop(shared_, found)) return found;
+        if (++self.runs % shared_first_every == 0 && (without_memory_.pop(found) || pop(shared_, found))) return found;
         if (pop(self.own, found)) return found;
         bool searching = parking_.try_search(searchers_);
         for (;;) {
@@ -161,9 +201,9 @@ private:
         }
     }
 
-    /// Takes work from wherever there is some: the shared list, then the workers', beginning behind this one.
+    /// Takes work from wherever there is some: the shared lists, then the workers', beginning behind this one.
     bool look(worker& self, runnable*& found) {
-        if (pop(shared_, found)) return true;
+        if (without_memory_.pop(found) || pop(shared_, found)) return true;
         const std::size_t n = workers_.size();
         for (std::size_t i = 0, victim = self.index; i < n; ++i) {
             if (++victim == n) victim = 0;
@@ -187,7 +227,7 @@ private:
 
     /// The worker has something to do now. Who submitted meanwhile may have counted on it, so it wakes another.
     void pass_on() {
-        if (ready_.size_approx() > 0) parking_.notify_one();
+        if (ready_.size_approx() > 0 || !without_memory_.empty()) parking_.notify_one();
     }
 
     void finish() {
@@ -204,6 +244,7 @@ private:
     std::mutex shared_mutex_;
     // The list for work from outside. One token behind a lock, since a list per outside thread would stay for ever.
     ready_queue::producer_token_t shared_;
+    detail::runnable_list without_memory_;  // what did not get into any of them
     std::vector<std::unique_ptr<worker>> workers_;
     parking<> parking_;
     std::atomic<bool> stopping_{false};
@@ -213,7 +254,7 @@ thread_local pool_executor::impl::worker* pool_executor::impl::current_worker = 
 
 pool_executor::pool_executor(std::size_t threads) : impl_(std::make_unique<impl>(checked(threads))) {}
 pool_executor::~pool_executor() = default;
-void pool_executor::submit(runnable& work) { impl_->submit(work); }
+void pool_executor::submit(runnable& work) noexcept { impl_->submit(work); }
 std::size_t pool_executor::concurrency() const noexcept { return impl_->threads(); }
 
 }  // namespace runnel

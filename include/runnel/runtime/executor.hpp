@@ -7,13 +7,26 @@
 
 namespace runnel {
 
+namespace detail {
+class runnable_list;
+}  // namespace detail
+
 /// Something to run once on an executor. Not owned by the executor.
 class runnable {
 public:
     virtual void run() noexcept = 0;
 
 protected:
+    runnable() = default;
+    runnable(const runnable&) noexcept {}
+    runnable& operator=(const runnable&) noexcept { return *this; }
     ~runnable() = default;
+
+private:
+    friend class detail::runnable_list;
+    // Its place in a list that takes no memory.
+    runnable* next_ = nullptr;
+    std::size_t times_ = 0;
 };
 
 /// Runs ready work on threads of its own or of the host program.
@@ -25,6 +38,7 @@ protected:
 class executor {
 public:
     virtual ~executor() = default;
+    /// What it throws, where a job hands on its own work, ends the process: a job could not go on, nor end.
     virtual void submit(runnable& work) = 0;
     /// How many runnables can run at once; at least 1.
     virtual std::size_t concurrency() const noexcept = 0;

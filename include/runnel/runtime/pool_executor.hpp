@@ -28,8 +28,8 @@ public:
     pool_executor& operator=(const pool_executor&) = delete;
 
     /// Lock-free from the pool's own threads, behind a short lock from others. Allocates only when more work is
-    /// ready than ever before; throws std::bad_alloc if it can't.
-    void submit(runnable& work) override;
+    /// ready than ever before; if it can't, the work waits in a list that needs no memory, behind a short lock.
+    void submit(runnable& work) noexcept override;
     std::size_t concurrency() const noexcept override;
 
 private:
