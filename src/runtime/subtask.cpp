@@ -12,12 +12,12 @@ namespace {
 /// Steps (about a batch each) between two looks at the executor's other work and at the clock.
 constexpr int steps_per_run = 16;
 
-/// Does a part of what is left to be copied; true when all is done.
+/// Does a part of what is left to be copied; true when there was nothing left.
 bool copy_step(subtask_state& state) {
     for (saved_stage& s : state)
-        while (!s.deferred.steps.empty()) {
-            if (!s.deferred.steps.back()()) return false;
-            s.deferred.steps.pop_back();
+        if (!s.deferred.steps.empty()) {
+            if (s.deferred.steps.back()()) s.deferred.steps.pop_back();
+            return false;
         }
     return true;
 }

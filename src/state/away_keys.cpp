@@ -53,11 +53,14 @@ void timer_key(bool by_clock, timestamp t, std::uint32_t which, std::string_view
     out += key;
 }
 
-/// All keys of a store as a snapshot has them.
+/// All keys, of a store and of memory, as a snapshot has them.
 class saved_records final : public keyed_pieces {
 public:
-    saved_records(std::unique_ptr<key_store_view> of, std::vector<std::string> names, key_group_range groups)
-        : of_(std::move(of)), names_(std::move(names)), groups_(groups) {}
+    saved_records(std::shared_ptr<const key_store_view> store, frozen_slots& in_memory, key_group_range groups)
+        : store_(std::move(store)),
+          names_(in_memory.names()),
+          in_memory_(in_memory.take_records()),
+          groups_(groups) {}
 
     key_group_range groups() const override { return groups_; }
     std::vector<std::string> names() const override { return names_; }
@@ -65,7 +68,7 @@ public:
               const std::function<void(key_group, std::string_view)>& f) const override {
         const auto which = static_cast<std::size_t>(std::find(names_.begin(), names_.end(), name) - names_.begin());
         if (which == names_.size()) return;
-        std::string first(1, record_tag), end(1, record_tag), bytes;
+        std::string first, end, bytes;
         append_ordered(range.first, sizeof(key_group), first);
         append_ordered(range.last, sizeof(key_group), end);
         key_group group = 0;
@@ -73,25 +76,34 @@ public:
             if (!bytes.empty()) f(group, bytes);
             bytes.clear();
         };
-        of_->for_each(first, end, [&](std::string_view key, std::string_view record) {
-            key.remove_prefix(1);
+        const auto add = [&](std::string_view key, byte_reader record) {
             const key_group g = state_parts::take_group(key);
             if (g != group) hand_over();
             group = g;
-            byte_reader in(record);
-            for (std::size_t clock = 0; clock != 2; ++clock) (void)codec<timestamp>::decode(in);
-            for (std::size_t i = 0; i < which; ++i) (void)state_parts::take_part(in);
-            byte_reader part = state_parts::take_part(in);
+            for (std::size_t i = 0; i < which; ++i) (void)state_parts::take_sized(record);
+            byte_reader part = state_parts::take_sized(record);
             if (part.empty()) return;
             bytes += key;
             bytes += part.take(part.remaining());
+        };
+        auto at = in_memory_.lower_bound(first);
+        const auto last = in_memory_.lower_bound(end);
+        store_->for_each(record_tag + first, record_tag + end, [&](std::string_view key, std::string_view record) {
+            key.remove_prefix(1);
+            for (; at != last && at->first < key; ++at) add(at->first, byte_reader(at->second));
+            if (at != last && at->first == key) return;  // The store has what it was before.
+            byte_reader in(record);
+            for (std::size_t clock = 0; clock != 2; ++clock) (void)codec<timestamp>::decode(in);
+            add(key, in);
         });
+        for (; at != last; ++at) add(at->first, byte_reader(at->second));
         hand_over();
     }
 
 private:
-    const std::unique_ptr<key_store_view> of_;
+    const std::shared_ptr<const key_store_view> store_;
     const std::vector<std::string> names_;
+    const std::map<std::string, std::string, std::less<>> in_memory_;
     const key_group_range groups_;
 };
 
@@ -126,19 +138,14 @@ std::array<timestamp, 2> away_keys::expiries_of(slot s) const {
     return first;
 }
 
-void away_keys::write_record(slot s) {
+/// Has what the key in `s` holds in the store, too.
+void away_keys::copy(slot s, std::string_view key) {
     record_.clear();
     for (const timestamp t : expiries_of(s)) codec<timestamp>::encode(t, record_);
     of_.append_record(s, record_);
-}
-
-void away_keys::copy(slot s, std::string_view key) {
-    write_record(s);
     key_ = record_tag;
     key_ += key;
     store_->put(key_, record_);
-    if (s >= copies_.size()) copies_.resize(s + 1);
-    copies_[s] = 1;
 }
 
 void away_keys::remove_copy(slot s, std::string_view key) {
@@ -181,7 +188,7 @@ void away_keys::put_away(slot s, std::string_view key) {
         }
     });
     // From here on nothing can fail. What was a copy is now all that there is.
-    copies_[s] = 0;
+    if (s < copies_.size()) copies_[s] = 0;
     ++size_;
     for (const auto& c : of_.columns)
         if (c->holds(s)) c->drop(s);
@@ -210,10 +217,10 @@ void away_keys::bring_back(slot s) {
             remove(expiries_[clock], key_);
         }
         for (const auto& c : of_.columns)
-            if (byte_reader part = state_parts::take_part(in); !part.empty()) c->load_back(s, part);
+            if (byte_reader part = state_parts::take_sized(in); !part.empty()) c->load_back(s, part);
         for (timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
             for (std::uint32_t i = 0; i < queue->timers().size(); ++i) {
-                byte_reader part = state_parts::take_part(in);
+                byte_reader part = state_parts::take_sized(in);
                 if (part.empty()) continue;
                 for (auto n = codec<std::uint64_t>::decode(part); n != 0; --n) {
                     const timestamp t = codec<timestamp>::decode(part);
@@ -246,8 +253,9 @@ std::optional<std::string> away_keys::first_expired(ttl_clock clock, timestamp l
     return std::string(rest);
 }
 
-void away_keys::save(snapshot_writer& to, key_group_range groups) const {
-    to.keyed(std::make_shared<const saved_records>(store_->view(), of_.names(), groups));
+std::shared_ptr<const keyed_pieces> away_keys::with_away(std::shared_ptr<const key_store_view> store,
+                                                         frozen_slots& in_memory, key_group_range groups) {
+    return std::make_shared<const saved_records>(std::move(store), in_memory, groups);
 }
 
 }  // namespace runnel::detail

@@ -7,8 +7,7 @@
 #include "runnel/codec/binary.hpp"
 #include "runnel/state/state_store.hpp"
 
-// A block: of each of its slots that a key has, the number of bytes of its key (64 bits), these, and its record: see
-// `state_parts`.
+// A block: of each of its slots that a key has, the key and its record, each behind its size: see `state_parts`.
 
 namespace runnel::detail {
 
@@ -66,35 +65,52 @@ void frozen_slots::complete() noexcept {
     from_ = nullptr;
 }
 
-void frozen_slots::write(snapshot_writer& to) {
+/// Calls `f(key, record)` for each key, both as `byte_reader`, in order of slots.
+template <class F>
+void frozen_slots::consume(F f) {
     if (failure_) std::rethrow_exception(failure_);
+    for (auto& block : blocks_) {
+        for (byte_reader in(*block); !in.empty();) {
+            const byte_reader key = state_parts::take_sized(in);
+            f(key, state_parts::take_sized(in));
+        }
+        block.reset();
+    }
+    blocks_.clear();
+}
+
+void frozen_slots::write(snapshot_writer& to) {
     struct part {
         std::vector<std::string> groups;
         std::uint64_t keys = 0;
     };
     std::vector<part> parts(names_.size());
-    for (auto& block : blocks_) {
-        for (byte_reader in(*block); !in.empty();) {
-            std::string_view key = in.take(static_cast<std::size_t>(codec<std::uint64_t>::decode(in)));
-            const key_group g = state_parts::take_group(key);
-            for (part& p : parts) {
-                byte_reader held = state_parts::take_part(in);
-                if (held.empty()) continue;
-                if (g >= p.groups.size()) p.groups.resize(std::size_t{g} + 1);
-                p.groups[g] += key;
-                p.groups[g] += held.take(held.remaining());
-                ++p.keys;
-            }
+    consume([&](byte_reader key_in, byte_reader record) {
+        std::string_view key = key_in.take(key_in.remaining());
+        const key_group g = state_parts::take_group(key);
+        for (part& p : parts) {
+            byte_reader held = state_parts::take_sized(record);
+            if (held.empty()) continue;
+            if (g >= p.groups.size()) p.groups.resize(std::size_t{g} + 1);
+            p.groups[g] += key;
+            p.groups[g] += held.take(held.remaining());
+            ++p.keys;
         }
-        block.reset();
-    }
-    blocks_.clear();
+    });
     for (std::size_t i = 0; i < parts.size(); ++i) {
         if (parts[i].keys != 0) to.count_keys(names_[i], parts[i].keys);
         for (std::size_t g = 0; g < parts[i].groups.size(); ++g)
             if (std::string& bytes = parts[i].groups[g]; !bytes.empty())
                 to.keyed(names_[i], static_cast<key_group>(g)) = std::move(bytes);
     }
+}
+
+std::map<std::string, std::string, std::less<>> frozen_slots::take_records() {
+    std::map<std::string, std::string, std::less<>> all;
+    consume([&](byte_reader key, byte_reader record) {
+        all.emplace(key.take(key.remaining()), record.take(record.remaining()));
+    });
+    return all;
 }
 
 }  // namespace runnel::detail

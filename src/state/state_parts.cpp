@@ -6,22 +6,6 @@
 
 namespace runnel::detail {
 
-namespace {
-
-/// Appends what `write()` appends, behind its size.
-template <class F>
-void append_sized(std::string& out, F write) {
-    const std::size_t at = out.size();
-    codec<std::uint64_t>::encode(0, out);
-    const std::size_t begin = out.size();
-    write();
-    std::string size;
-    codec<std::uint64_t>::encode(out.size() - begin, size);
-    out.replace(at, size.size(), size);
-}
-
-}  // namespace
-
 std::vector<std::string> state_parts::names() const {
     std::vector<std::string> all;
     for (const auto& c : columns) all.push_back("state " + c->declared().name);
@@ -44,8 +28,8 @@ void state_parts::append_record(slot s, std::string& out) const {
             });
 }
 
-byte_reader state_parts::take_part(byte_reader& record) {
-    return byte_reader(record.take(static_cast<std::size_t>(codec<std::uint64_t>::decode(record))));
+byte_reader state_parts::take_sized(byte_reader& in) {
+    return byte_reader(in.take(static_cast<std::size_t>(codec<std::uint64_t>::decode(in))));
 }
 
 key_group state_parts::take_group(std::string_view& key) {

@@ -11,7 +11,7 @@ namespace runnel {
 /// What `rocksdb_state` keeps in memory. Use designated initialisers.
 struct rocksdb_options {
     /// Keys whose values and timers each subtask of each process function holds as they are. More: fewer are read from
-    /// the database and written to it; a checkpoint holds up its subtask for longer, some microseconds for each.
+    /// the database and written to it.
     std::size_t keys_in_memory = 16384;
     /// Bytes of the database's own cache and write buffers, for the whole job; at least 8 MiB.
     std::size_t memory = 64 << 20;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runnel/checkpoint/snapshot.hpp"
+#include "runnel/state/frozen_slots.hpp"
 #include "runnel/state/state_backend.hpp"
 #include "runnel/state/state_options.hpp"
 #include "runnel/state/state_parts.hpp"
@@ -39,8 +40,6 @@ public:
     void bring_back(slot s);
 
     bool has_copy(slot s) const noexcept { return s < copies_.size() && copies_[s] != 0; }
-    /// Has what the key in `s` holds in the store, too.
-    void copy(slot s, std::string_view key);
     void remove_copy(slot s, std::string_view key);
 
     /// The key whose timer is the next of all, if it is away. Tells `of` when it is due.
@@ -48,9 +47,11 @@ public:
     /// A key that is away and holds something that expires by `limit`.
     std::optional<std::string> first_expired(ttl_clock clock, timestamp limit);
 
-    /// Saves all keys, which are in `groups`: those that are away, and those of which there is a copy. The store is
-    /// read later, as it is now.
-    void save(snapshot_writer& to, key_group_range groups) const;
+    /// The store as it is now.
+    std::shared_ptr<const key_store_view> view() const { return store_->view(); }
+    /// What all keys held at one moment, of which those in memory then are `in_memory`, and the others in the store.
+    static std::shared_ptr<const keyed_pieces> with_away(std::shared_ptr<const key_store_view> store,
+                                                         frozen_slots& in_memory, key_group_range groups);
 
     [[noreturn]] static void fail_lost();
 
@@ -62,7 +63,7 @@ private:
         std::string first;
     };
 
-    void write_record(slot s);
+    void copy(slot s, std::string_view key);
     std::array<timestamp, 2> expiries_of(slot s) const;
     void add(due& to, const std::string& key);
     std::string_view first(due& of);

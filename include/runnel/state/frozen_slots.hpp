@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <exception>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,14 +37,22 @@ public:
     /// What the key in `s` holds may change, or another key get the slot.
     void before_change(slot s) noexcept;
 
-    /// Saves all, by state and key group, and frees what has been saved. The same keys give the same bytes.
-    /// Precondition: `step` has answered true. Errors: what encoding has thrown.
+    /// Of the parts of records.
+    const std::vector<std::string>& names() const noexcept { return names_; }
+
+    // Once `step` has answered true, one of these frees what it reads. Errors: what encoding has thrown.
+
+    /// Saves all, by state and key group. The same keys give the same bytes.
     void write(snapshot_writer& to);
+    /// The records of all keys by the keys' bytes, see `state_parts`.
+    std::map<std::string, std::string, std::less<>> take_records();
 
 private:
     /// Few, so that one look at a key does not take long.
     static constexpr std::size_t block_slots = 32;
 
+    template <class F>
+    void consume(F f);
     std::size_t copy(std::size_t block);
     void fail() noexcept;
     void complete() noexcept;

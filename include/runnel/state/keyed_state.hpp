@@ -84,14 +84,13 @@ public:
         for (const auto& b : broadcasts()) b->save(to, "broadcast " + b->declared().name);
         save_key_layout<K>(to);
         for (const auto& column : columns()) column->save_layouts(to);
-        if (away()) {
-            index_.for_each([&](const K& key, slot s) { away()->copy(s, bytes_of(key)); });
-            away()->save(to, mine_);
-        } else {
-            this->unfreeze();
-            save_gradually(to, std::make_shared<frozen_slots>(*this, keys_.size()),
-                           [](snapshot_writer& into, frozen_slots& all) { all.write(into); });
-        }
+        this->unfreeze();
+        save_gradually(to, std::make_shared<frozen_slots>(*this, keys_.size()),
+                       [others = away() ? away()->view() : nullptr, mine = mine_](snapshot_writer& into,
+                                                                                  frozen_slots& in_memory) {
+                           if (others) into.keyed(away_keys::with_away(others, in_memory, mine));
+                           else in_memory.write(into);
+                       });
     }
 
     /// Returns the watermark to begin with. `subtask` chooses which copy of broadcast state it takes.
@@ -178,10 +177,8 @@ private:
     }
     void append_slot(slot s, std::string& out) const override {
         if (!keys_[s]) return;
-        const std::string key = bytes_of(*keys_[s]);
-        codec<std::uint64_t>::encode(key.size(), out);
-        out += key;
-        parts().append_record(s, out);
+        state_parts::append_sized(out, [&] { append_bytes(*keys_[s], out); });
+        state_parts::append_sized(out, [&] { parts().append_record(s, out); });
     }
     slot fetch(std::string_view bytes) override {
         byte_reader in(bytes.substr(sizeof(key_group)));
@@ -199,16 +196,23 @@ private:
             const bool stays = !keys_[s] || s == in_hand() ||
                                (restored_.highest() != timestamp::min() &&
                                 event_timers().first_of(s) <= restored_.highest());
-            if (!stays) away()->put_away(s, bytes_of(*keys_[s]));
+            if (stays) continue;
+            this->announce(s);
+            away()->put_away(s, bytes_of(*keys_[s]));
         }
     }
     /// The key as it is known to `state_parts`: first its group, so that those of a group lie together in a store.
-    std::string bytes_of(const K& key) const {
+    void append_bytes(const K& key, std::string& out) const {
         const key_group g = key_group_of(key, groups_);
-        std::string bytes{static_cast<char>(g >> 8), static_cast<char>(g)};
+        out += static_cast<char>(g >> 8);
+        out += static_cast<char>(g);
         // Equal keys have equal bytes.
-        if constexpr (std::is_floating_point_v<K>) codec<K>::encode(key == K{} ? K{} : key, bytes);
-        else codec<K>::encode(key, bytes);
+        if constexpr (std::is_floating_point_v<K>) codec<K>::encode(key == K{} ? K{} : key, out);
+        else codec<K>::encode(key, out);
+    }
+    std::string bytes_of(const K& key) const {
+        std::string bytes;
+        append_bytes(key, bytes);
         return bytes;
     }
 
