@@ -97,6 +97,8 @@ TEST_CASE("what comes behind the barrier while state is being copied is no part 
         check_gradual(counting(tumbling(50ns).lateness(20ns).early(every_records(3)).accumulating()), seed);
         check_gradual(counting(tumbling(50ns).lateness(20ns).early(every(10ns)).discarding()), seed);
         check_gradual(counting(session(15ns).lateness(20ns).early(every_records(2)).accumulating()), seed);
+        check_gradual(counting(count(4)), seed);
+        check_gradual(counting(count(6, 2)), seed);
         check_gradual(reduce_operator<std::int64_t, std::int64_t, decltype(&same), std::plus<>>(&same, {}), seed);
     }
 }
