@@ -14,7 +14,7 @@ namespace {
 /// How long to wait for brokers where waiting holds others up.
 constexpr std::chrono::milliseconds patience{1000};
 /// Fewer bytes than this are not worth a fetch.
-constexpr std::size_t smallest_queue_kb = 64;
+constexpr std::size_t smallest_queue = 64 * 1024;
 
 /// Stands for "the first" and "the end" where Kafka's ListOffsets takes a time.
 constexpr std::int64_t first_offset = -2;
@@ -38,14 +38,29 @@ bool passes(rd_kafka_resp_err_t reason) {
            reason == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
 }
 
+/// Bytes of a partition's queue: each has one of its own.
+std::size_t queue_bytes_of(const kafka_source_options& options, std::size_t partitions) {
+    constexpr std::size_t largest = std::size_t{2'000'000} * 1024;  // of what librdkafka takes
+    return std::clamp(options.queue_bytes / std::max<std::size_t>(1, partitions), smallest_queue, largest);
+}
+
 kafka_settings defaults_of(const kafka_source_options& options, std::size_t partitions) {
-    const std::size_t kb = options.queue_bytes / 1024 / std::max<std::size_t>(1, partitions);
-    return {
-        // Per partition, since each has a queue of its own. Bytes are what bounds them.
-        {"queued.max.messages.kbytes", std::to_string(std::clamp<std::size_t>(kb, smallest_queue_kb, 2'097'151))},
-        {"queued.min.messages", "10000000"},
+    // One half for the records' bytes, the other for what they are held by.
+    const std::size_t half = queue_bytes_of(options, partitions) / 2;
+    kafka_settings s{
+        {"queued.max.messages.kbytes", std::to_string(half / 1024)},
+        {"queued.min.messages", std::to_string(half / kafka_record_overhead)},
+        // While a broker is asked for the partitions that have room, it is not asked for another one that has become
+        // empty meanwhile: an answer without records must not take long.
+        {"fetch.wait.max.ms", "20"},
         {"check.crcs", "true"},
     };
+    // How long it takes to see that a queue that was full has room again; see kafka_partition_reader for versions that
+    // do not have the setting.
+    const kafka_conf probe(rd_kafka_conf_new());
+    if (rd_kafka_conf_set(probe.get(), "fetch.queue.backoff.ms", "1", nullptr, 0) == RD_KAFKA_CONF_OK)
+        s["fetch.queue.backoff.ms"] = "1";
+    return s;
 }
 
 kafka_settings fixed_of(const kafka_source_options& options) {
@@ -99,7 +114,8 @@ kafka_range decode_kafka_range(const std::string& text) {
 kafka_session::kafka_session(kafka_input& of, const kafka_cluster& cluster, const kafka_source_options& options,
                              std::size_t partitions)
     : input_(of), client_(RD_KAFKA_CONSUMER, cluster, defaults_of(options, partitions), fixed_of(options)),
-      discovery_(options.discovery), events_(rd_kafka_queue_get_main(client_.get())) {
+      discovery_(options.discovery), queue_bytes_(queue_bytes_of(options, partitions)),
+      events_(rd_kafka_queue_get_main(client_.get())) {
     thread_ = start_quiet_thread([this] { serve(); });
 }
 

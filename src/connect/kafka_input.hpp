@@ -25,6 +25,9 @@ class kafka_input;
 std::string kafka_split_id(const kafka_partition& p);
 kafka_partition kafka_partition_of(const std::string& split_id);
 
+/// What librdkafka takes for a record that it has fetched, beside its bytes: about that much.
+constexpr std::size_t kafka_record_overhead = 256;
+
 /// What is left to be read of a partition: a position, as it is saved.
 struct kafka_range {
     std::int64_t next = 0;
@@ -45,6 +48,8 @@ public:
     kafka_session& operator=(const kafka_session&) = delete;
 
     kafka_client& client() noexcept { return client_; }
+    /// What is fetched ahead of a partition, the records' overhead included.
+    std::size_t queue_bytes() const noexcept { return queue_bytes_; }
     void watch(const void* who, std::function<void()> wake) {
         std::lock_guard lock(mutex_);
         watches_[who] = std::move(wake);
@@ -76,6 +81,7 @@ private:
     kafka_input& input_;
     kafka_client client_;
     const std::chrono::milliseconds discovery_;
+    const std::size_t queue_bytes_;
     const kafka_queue events_;
     std::atomic<bool> stopping_{false};
     std::mutex mutex_;

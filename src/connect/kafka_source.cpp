@@ -33,6 +33,7 @@ public:
         release();
         progress_->store(at_.next, std::memory_order_relaxed);  // See kafka_session::condition.
         if (is_at_end()) return false;
+        if (taken_bytes_ >= session_->queue_bytes() / 4) wake_fetcher();
         const ssize_t n =
             rd_kafka_consume_batch_queue(queue_.get(), 0, messages_.data(), std::min(limit, messages_.size()));
         if (n < 0) client().fail("read " + here(), rd_kafka_last_error());
@@ -54,6 +55,8 @@ public:
                 return nullptr;
             }
             at_.next = m->offset + 1;
+            ++taken_;
+            taken_bytes_ += m->len + m->key_len + kafka_record_overhead;
             record_.topic = partition_.topic;
             record_.partition = m->partition;
             record_.offset = m->offset;
@@ -88,6 +91,19 @@ private:
     void release() {
         for (std::size_t i = 0; i != count_; ++i) rd_kafka_message_destroy(messages_[i]);
         count_ = next_ = 0;
+    }
+
+    /// When a queue is full, its broker is asked for no more. That it has room again librdkafka sees when it has
+    /// something else to do, or after a second: so it is given something, once for a quarter of a full queue, if no more
+    /// than that is left.
+    void wake_fetcher() {
+        if (rd_kafka_queue_length(queue_.get()) * (taken_bytes_ / taken_) > session_->queue_bytes() / 4) return;
+        taken_ = taken_bytes_ = 0;
+        const kafka_offsets end(rd_kafka_topic_partition_list_new(1));
+        rd_kafka_topic_partition_list_add(end.get(), partition_.topic.c_str(), partition_.number)->offset =
+            RD_KAFKA_OFFSET_END;
+        // The question is what matters; nobody waits for the answer.
+        rd_kafka_offsets_for_times(client().get(), end.get(), 0);
     }
 
     /// Something else than a record has come.
@@ -152,6 +168,8 @@ private:
     std::array<rd_kafka_message_t*, 1024> messages_;
     std::size_t count_ = 0;
     std::size_t next_ = 0;
+    std::size_t taken_ = 0;  ///< Records since the fetcher was woken last, and their bytes.
+    std::size_t taken_bytes_ = 0;
     kafka_record record_;
 };
 

@@ -117,8 +117,8 @@ struct kafka_source_options {
     /// How often new partitions, and new topics that fit a pattern, are looked for, by the wall clock; 0: never. Only
     /// where reading never ends.
     std::chrono::milliseconds discovery{60'000};
-    /// Bytes that are fetched ahead, all partitions together; up to a fetch per partition more (1 MB, librdkafka's
-    /// setting fetch.message.max.bytes).
+    /// Bytes that are fetched ahead, all partitions together, what librdkafka takes for each record (256 bytes)
+    /// included; up to a fetch per partition more (1 MB of records, librdkafka's setting fetch.message.max.bytes).
     std::size_t queue_bytes = 64 * 1024 * 1024;
 };
 
