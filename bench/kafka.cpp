@@ -12,7 +12,9 @@
 //
 // The broker takes a good part of both cores, and figures move by a third from run to run: read the medians.
 //
-// bench_kafka [RECORDS [ROUNDS [NAME...]]]: a quick run, and only those, such as W5, consume, produce, start.
+// bench_kafka [RECORDS [ROUNDS [NAME...]]]: a quick run, and only those, such as W5, exactly_once_1s, consume,
+// produce, start.
+#include <algorithm>
 #include <array>
 #include <boost/describe/class.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -23,10 +25,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "bench/folder.hpp"
@@ -89,6 +93,10 @@ void create(const std::string& topic, std::int32_t count) {
     }
 }
 
+runnel::detail::kafka_topic topic_of(kafka_client& of, const std::string& name) {
+    return runnel::detail::kafka_topic(rd_kafka_topic_new(of.get(), name.c_str(), nullptr));
+}
+
 using offsets = std::vector<std::int64_t>;
 
 /// Where each partition ends.
@@ -109,23 +117,22 @@ offsets ends_of(const std::string& topic) {
 }
 
 /// A bare loop over a topic from `from` on: `f(message)` for each record, `batch_over()` after each batch; until each
-/// partition has been read up to `until`.
+/// partition has been read up to `until`. With rd_kafka_assign and the consumer's queue it would begin half a second
+/// later.
 template <class F, class G>
 void read_topic(kafka_client& client, const std::string& topic, const offsets& from, const offsets& until, F f,
                 G batch_over) {
-    const int count = static_cast<int>(from.size());
-    const runnel::detail::kafka_offsets list(rd_kafka_topic_partition_list_new(count));
-    int left = 0;
-    std::vector<bool> ended(from.size());
-    for (int p = 0; p < count; ++p) {
-        const auto i = static_cast<std::size_t>(p);
-        ended[i] = from[i] >= until[i];
-        if (ended[i]) continue;
+    const runnel::detail::kafka_queue queue(rd_kafka_queue_new(client.get()));
+    const runnel::detail::kafka_topic of = topic_of(client, topic);
+    std::size_t left = 0;
+    std::vector<bool> reads(from.size());
+    for (std::size_t p = 0; p < from.size(); ++p) {
+        reads[p] = from[p] < until[p];
+        if (!reads[p]) continue;
         ++left;
-        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = from[i];
+        if (rd_kafka_consume_start_queue(of.get(), static_cast<std::int32_t>(p), from[p], queue.get()) != 0)
+            client.fail("read", rd_kafka_last_error());
     }
-    client.check("assign", rd_kafka_assign(client.get(), list.get()));
-    const runnel::detail::kafka_queue queue(rd_kafka_queue_get_consumer(client.get()));
     std::array<rd_kafka_message_t*, 1000> messages;
     while (left != 0) {
         // Given a time to wait, it would wait until the batch is full.
@@ -133,15 +140,15 @@ void read_topic(kafka_client& client, const std::string& topic, const offsets& f
         if (n < 0) bench::fail("cannot read " + topic);
         if (n == 0 && (messages[0] = rd_kafka_consume_queue(queue.get(), 1000)) != nullptr) n = 1;
         for (rd_kafka_message_t* m : std::span(messages.data(), static_cast<std::size_t>(n))) {
-            if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-                const auto p = static_cast<std::size_t>(m->partition);
-                if (!ended[p] && m->offset >= until[p]) {
-                    ended[p] = true;
-                    --left;
-                }
-            } else {
-                client.check("read", m->err);
-                f(*m);
+            const auto p = static_cast<std::size_t>(m->partition);
+            if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR && reads[p]) f(*m);
+            else if (m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) client.check("read", m->err);
+            // Behind the last record there may be marks of transactions: then there is an event at the end.
+            const bool is_record = m->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+            if (reads[p] && m->offset + (is_record ? 1 : 0) >= until[p]) {
+                reads[p] = false;
+                --left;
+                rd_kafka_consume_stop(of.get(), m->partition);
             }
             rd_kafka_message_destroy(m);
         }
@@ -150,9 +157,10 @@ void read_topic(kafka_client& client, const std::string& topic, const offsets& f
 }
 
 /// librdkafka of this age looks only once a second whether a queue that was full has been emptied: the loops have ones
-/// that never are, which costs them memory.
+/// that are never full, which costs them memory. And they are told soon that a partition has no more records.
 settings reading(const std::string& isolation) {
     return {{"group.id", "bench"},
+            {"fetch.wait.max.ms", "20"},
             {"queued.min.messages", "10000000"},
             {"queued.max.messages.kbytes", "1048576"},
             {"enable.auto.commit", "false"},
@@ -173,10 +181,6 @@ void produce(kafka_client& to, rd_kafka_topic_t* topic, const message& m) {
         if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) to.fail("produce", rd_kafka_last_error());
         rd_kafka_poll(to.get(), 10);
     }
-}
-
-runnel::detail::kafka_topic topic_of(kafka_client& of, const std::string& name) {
-    return runnel::detail::kafka_topic(rd_kafka_topic_new(of.get(), name.c_str(), nullptr));
 }
 
 void flush(kafka_client& of) { of.check("flush", rd_kafka_flush(of.get(), 60'000)); }
@@ -297,7 +301,7 @@ void w5_by_hand(const std::string& from, const std::string& to, const std::strin
         const runnel::detail::kafka_offsets read(rd_kafka_topic_partition_list_new(partitions));
         for (std::int32_t p = 0; p < partitions; ++p)
             rd_kafka_topic_partition_list_add(read.get(), from.c_str(), p)->offset = next[static_cast<std::size_t>(p)];
-        const runnel::detail::kafka_group_metadata group(rd_kafka_consumer_group_metadata(in.get()));
+        const runnel::detail::kafka_group_metadata group(rd_kafka_consumer_group_metadata_new("bench"));
         out.check("send", rd_kafka_send_offsets_to_transaction(out.get(), read.get(), group.get(), 30'000));
         out.check("commit", rd_kafka_commit_transaction(out.get(), 30'000));
         open.erase(open.begin());
@@ -386,16 +390,18 @@ struct variant {
     std::vector<double> seconds = {}, cpu = {}, mb = {};
 };
 
-void w5(std::uint64_t n, int rounds) {
-    create("events", partitions);
-    create("results", partitions);
-    write_events("events", n);
+void w5(std::uint64_t n, int rounds, const std::function<bool(const std::string&)>& wanted) {
     std::vector<variant> all{{"loop", "twin", ""}};
     for (const int threads : {1, 2})
         for (const auto& [name, interval] : {std::pair{"at_least_once", 0}, {"exactly_once_100ms", 100},
                                              {"exactly_once_1s", 1000}})
             all.push_back({std::string(name) + (threads == 1 ? "" : "_2_threads"), "runnel",
                            std::to_string(interval) + " " + std::to_string(threads), threads == 1 ? 0.18 : 0.25});
+    std::erase_if(all, [&](const variant& v) { return v.role != "twin" && !wanted("W5") && !wanted(v.name); });
+    if (all.size() == 1) return;
+    create("events", partitions);
+    create("results", partitions);
+    write_events("events", n);
     outcome expected{golden_results, golden_checksum};
     for (int r = 0; r < rounds; ++r)
         for (variant& v : all) {
@@ -432,40 +438,69 @@ void w5(std::uint64_t n, int rounds) {
 
 constexpr std::size_t record_size = 100;
 
+void write_bytes(const std::string& topic, std::uint64_t n, std::int32_t among) {
+    kafka_client client(RD_KAFKA_PRODUCER, cluster(), {{"linger.ms", "20"}}, {{"enable.idempotence", "true"}});
+    const runnel::detail::kafka_topic to = topic_of(client, topic);
+    std::string value(record_size, 'x');
+    for (std::uint64_t i = 0; i < n; ++i) {
+        const std::uint64_t word = bench::splitmix64(i);
+        std::memcpy(value.data(), &word, sizeof word);
+        produce(client, to.get(), {.partition = static_cast<std::int32_t>(i) % among, .value = value});
+    }
+    flush(client);
+}
+
+std::uint64_t word_of(const runnel::kafka_record& r) { return read_as<std::uint64_t>(r.value->data()); }
+
+std::uint64_t read_with_runnel(const std::string& topic, std::size_t queue_bytes) {
+    std::uint64_t sum = 0;
+    runnel::pipeline p{"consume"};
+    p.from(runnel::from_kafka(cluster(), topic, word_of,
+                              {.until = runnel::kafka_end::latest(), .queue_bytes = queue_bytes}))
+        .to(runnel::for_each([&sum](std::uint64_t w) { sum += w; }));
+    std::move(p).start().wait();
+    return sum;
+}
+
+/// Reading does not end: it is ended when `n` records have been seen.
+std::uint64_t follow_with_runnel(const std::string& topic, std::uint64_t n) {
+    std::uint64_t sum = 0, seen = 0;
+    std::promise<void> all;
+    runnel::pipeline p{"consume"};
+    p.from(runnel::from_kafka(cluster(), topic, word_of)).to(runnel::for_each([&](std::uint64_t w) {
+        sum += w;
+        if (++seen == n) all.set_value();
+    }));
+    runnel::job job = std::move(p).start();
+    all.get_future().wait();
+    job.cancel();
+    return sum;
+}
+
+std::uint64_t read_by_hand(const std::string& topic) {
+    std::uint64_t sum = 0;
+    kafka_client in(RD_KAFKA_CONSUMER, cluster(), {}, reading("read_committed"));
+    read_topic(
+        in, topic, offsets(partitions), ends_of(topic),
+        [&](const rd_kafka_message_t& m) { sum += read_as<std::uint64_t>(m.payload); }, [] {});
+    return sum;
+}
+
 void consume(std::uint64_t n) {
     create("bytes", partitions);
-    {
-        kafka_client client(RD_KAFKA_PRODUCER, cluster(), {{"linger.ms", "20"}}, {{"enable.idempotence", "true"}});
-        const runnel::detail::kafka_topic to = topic_of(client, "bytes");
-        std::string value(record_size, 'x');
-        for (std::uint64_t i = 0; i < n; ++i) {
-            const std::uint64_t word = bench::splitmix64(i);
-            std::memcpy(value.data(), &word, sizeof word);
-            produce(client, to.get(), {.partition = static_cast<std::int32_t>(i % partitions), .value = value});
-        }
-        flush(client);
-    }
-    bench::ratio(
-        "kafka_consume", 0.6, 0.85, static_cast<double>(n),
-        [] {
-            std::uint64_t sum = 0;
-            const auto word_of = [](const runnel::kafka_record& r) { return read_as<std::uint64_t>(r.value->data()); };
-            runnel::pipeline p{"consume"};
-            p.from(runnel::from_kafka(cluster(), "bytes", word_of, {.until = runnel::kafka_end::latest()}))
-                .to(runnel::for_each([&sum](std::uint64_t w) { sum += w; }));
-            std::move(p).start().wait();
-            return sum;
-        },
-        {{"loop",
-          [] {
-              std::uint64_t sum = 0;
-              kafka_client in(RD_KAFKA_CONSUMER, cluster(), {}, reading("read_committed"));
-              read_topic(
-                  in, "bytes", offsets(partitions), ends_of("bytes"),
-                  [&](const rd_kafka_message_t& m) { sum += read_as<std::uint64_t>(m.payload); }, [] {});
-              return sum;
-          },
-          {}}});
+    write_bytes("bytes", n, partitions);
+    const auto against = [&](const std::string& name, const std::string& topic, std::function<std::uint64_t()> ours,
+                             int rounds) {
+        bench::ratio(name, 0.6, 0.85, static_cast<double>(n), std::move(ours),
+                     {{"loop", [topic] { return read_by_hand(topic); }, {}}}, rounds);
+    };
+    const std::size_t queue_bytes = runnel::kafka_source_options().queue_bytes;
+    against("kafka_consume", "bytes", [&] { return read_with_runnel("bytes", queue_bytes); }, 5);
+    // Its queues are full again and again.
+    against("kafka_consume_8MB", "bytes", [&] { return read_with_runnel("bytes", 8 << 20); }, 3);
+    create("one_of_four", partitions);
+    write_bytes("one_of_four", n, 1);
+    against("kafka_consume_one_of_four", "one_of_four", [&] { return follow_with_runnel("one_of_four", n); }, 3);
 }
 
 /// Returns how many records have come into the topic meanwhile.
@@ -510,7 +545,8 @@ void produce(std::uint64_t n) {
                   }
                   flush(out);
               });
-          }, {}}});
+          }, {}}},
+        5);
 }
 
 /// From the start of a process to the moment at which somebody sees its first result.
@@ -560,7 +596,7 @@ int main(int argc, char** argv) {
         return argc <= 3 || std::find(argv + 3, argv + argc, name) != argv + argc;
     };
     if (wanted("consume")) consume(records * 2 / 5);
-    if (wanted("produce")) produce(records / 5);
+    if (wanted("produce")) produce(records / 10);
     if (wanted("start")) start(5);
-    if (wanted("W5")) w5(records, rounds);
+    w5(records, rounds, wanted);
 }
