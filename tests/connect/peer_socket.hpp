@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -98,10 +99,19 @@ public:
             if (::poll(&writable, 1, patience_ms) == 0) return sent;
         }
     }
+    /// Waits for a byte; false at the end, however that came.
+    bool receive(char& byte) const { return ::recv(fd_, &byte, 1, 0) == 1; }
     /// True once the other side has closed.
     bool at_end() const {
         char byte;
-        return ::recv(fd_, &byte, 1, 0) <= 0;
+        return !receive(byte);
+    }
+    /// How the other side has ended: 0 in order, else an errno value such as ECONNRESET. What has come before is dropped.
+    int last_error() const {
+        char byte;
+        ssize_t n;
+        while ((n = ::recv(fd_, &byte, 1, 0)) > 0) continue;
+        return n == 0 ? 0 : errno;
     }
     void close() {
         if (fd_ >= 0) ::close(fd_);
