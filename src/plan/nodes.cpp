@@ -27,6 +27,7 @@ node sink_node(std::shared_ptr<sink_base> to) {
     n.max_parallelism = to->max_parallelism();
     n.problems = to->problems();
     n.needs_checkpoints = to->needs_checkpoints();
+    n.condition = [to] { return source_condition{.trouble = to->trouble(), .lag = {}}; };
     if (to->is_transactional()) {
         n.commit = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
             to->commit(id, owner, prepared);

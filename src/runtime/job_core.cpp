@@ -160,9 +160,9 @@ void job_core::run_all() {
 
 void job_core::restart() noexcept {
     try {
-        std::lock_guard structure(structure_);
-        clear();
         {
+            std::lock_guard structure(structure_);
+            clear();
             std::lock_guard lock(mutex_);
             if (state_ != job_state::failed) throw error("the job was cancelled");
             state_ = job_state::running;
@@ -170,6 +170,7 @@ void job_core::restart() noexcept {
             // Under the lock: a cancel that comes now stops what is about to run.
             stopping_.store(false, std::memory_order_relaxed);
         }
+        // Sinks may wait for long for what they write to: meanwhile the job can be asked, and cancelled.
         coordinator_->recover_sinks();
         run_all();
     } catch (...) {

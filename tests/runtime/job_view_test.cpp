@@ -276,3 +276,62 @@ TEST_CASE("the status tells time, duration and size of the newest checkpoint, in
     for (const auto& [name, bytes] : s.checkpoints.bytes_by_operator) sum += bytes;
     CHECK(sum == s.checkpoints.bytes);
 }
+
+namespace {
+
+/// Fails once; then a recovery of it takes until it may end.
+struct waiting_sink final : sink<int> {
+    std::string name() const override { return "waiting"; }
+    bool is_transactional() const override { return true; }
+    std::string trouble() const override { return "no way to there"; }
+    void recover(checkpoint_id, const std::string&, const std::vector<std::string>&) override {
+        if (!has_failed) return;
+        recovers = true;
+        recovers.notify_all();
+        may_end.wait(false);
+    }
+    std::unique_ptr<sink_writer<int>> open(const sink_context&) override { return std::make_unique<writer>(*this); }
+    struct writer final : sink_writer<int> {
+        explicit writer(waiting_sink& of) : of(of) {}
+        progress write(batch<int>& records) override {
+            if (!of.has_failed.exchange(true)) throw std::runtime_error("once");
+            records.consume_until(records.size());
+            return progress::done;
+        }
+        waiting_sink& of;
+    };
+    std::atomic<bool> has_failed = false, recovers = false, may_end = false;
+};
+
+}  // namespace
+
+TEST_CASE("while a sink takes long to recover, the job can be asked and cancelled") {
+    testing::memory_file_system files;
+    const auto to = std::make_shared<waiting_sink>();
+    pipeline p{"patient"};
+    p.from(endless()).named("numbers").to(to).named("out");
+    job_options options{.threads = 2};
+    options.checkpoints = {.folder = "state", .files = &files};
+    options.restart = fixed_delay(1, 0s);
+    job j = std::move(p).start(options);
+    to->recovers.wait(false);
+    CHECK(j.status().state == job_state::running);
+    CHECK(j.status().failure.find("once") != std::string::npos);
+    j.cancel();
+    CHECK(j.status().state == job_state::cancelled);
+    to->may_end = true;
+    to->may_end.notify_all();
+    j.wait();
+}
+
+TEST_CASE("a sink says in the status what keeps it from writing") {
+    const auto to = std::make_shared<waiting_sink>();
+    to->has_failed = true;
+    pipeline p{"troubled"};
+    p.from(collection(numbers(10))).to(to);
+    job j = std::move(p).start();
+    j.wait();
+    CHECK(j.status().operators.back().trouble == "no way to there");
+    CHECK(j.status().operators.back().lag == std::nullopt);
+    CHECK(j.status().operators.front().trouble.empty());
+}

@@ -67,6 +67,7 @@ struct node {
     bool at_most_once = false;
     /// See `source::passed`; with the state that the subtasks have saved.
     std::function<void(const std::vector<std::string>& saved_splits)> passed = {};
+    /// Of sources, and of sinks, which have no lag.
     std::function<source_condition()> condition = {};
     /// For transactional sinks; see `sink::commit` and `sink::recover`.
     using commit_function = std::function<void(checkpoint_id, const std::string&, const std::vector<std::string>&)>;

@@ -64,7 +64,7 @@ struct operator_status {
     double busy = 0;
     double blocked = 0;  ///< Waiting for room downstream.
     double idle = 0;     ///< Waiting for input.
-    /// Of sources. What keeps it from reading now, or has been lost; empty: nothing.
+    /// Of sources and sinks. What keeps it from reading or writing now, or has been lost; empty: nothing.
     std::string trouble;
     /// Of sources. How many records there are that it has not read yet, if it knows.
     std::optional<std::uint64_t> lag;

@@ -64,6 +64,9 @@ public:
     /// Most subtasks that may write at once; 1 keeps all output in one order.
     virtual std::size_t max_parallelism() const { return 1; }
     virtual std::vector<std::string> problems() const { return {}; }
+    /// For `job.status()`: what keeps it from writing now: "cannot reach broker ...". Empty: nothing.
+    /// Thread safety: safe.
+    virtual std::string trouble() const { return {}; }
 
     // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is
     // part of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results
