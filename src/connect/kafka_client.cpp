@@ -47,7 +47,32 @@ std::string kafka_place(std::string_view topic, std::int32_t partition) {
     return std::string(topic) + "/" + std::to_string(partition);
 }
 
+bool is_kafka_silence(rd_kafka_resp_err_t reason) noexcept {
+    return reason == RD_KAFKA_RESP_ERR__TRANSPORT || reason == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+           reason == RD_KAFKA_RESP_ERR__RESOLVE || reason == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+}
+
+bool kafka_leader_moves(rd_kafka_resp_err_t reason) noexcept {
+    switch (reason) {
+        case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+        case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+        case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+        case RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE:
+        case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+        case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+        case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+        case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE: return true;
+        default: return is_kafka_silence(reason);
+    }
+}
+
+bool is_kafka_shut_out(rd_kafka_resp_err_t reason) noexcept {
+    return reason == RD_KAFKA_RESP_ERR__FENCED || reason == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+           reason == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
 std::string_view kafka_advice(rd_kafka_resp_err_t reason) {
+    if (is_kafka_shut_out(reason)) return " Another process runs the same job: end one of them.";
     switch (reason) {
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -69,10 +94,6 @@ std::string_view kafka_advice(rd_kafka_resp_err_t reason) {
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
         case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
             return " Make the record smaller, or raise message.max.bytes here and max.message.bytes of the topic.";
-        case RD_KAFKA_RESP_ERR__FENCED:
-        case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
-        case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
-            return " Another process runs the same job: end one of them.";
         default: return "";
     }
 }
@@ -147,6 +168,7 @@ std::string kafka_client::trouble() const {
 void kafka_client::set_trouble(std::string what) {
     std::lock_guard lock(mutex_);
     trouble_ = std::move(what);
+    is_troubled_.store(!trouble_.empty(), std::memory_order_relaxed);
 }
 
 void kafka_client::fail(const std::string& what, rd_kafka_resp_err_t reason) const {

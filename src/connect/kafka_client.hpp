@@ -2,6 +2,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -57,6 +58,12 @@ inline std::optional<std::string_view> kafka_view(const void* data, std::size_t 
     if (data == nullptr) return std::nullopt;
     return std::string_view(static_cast<const char*>(data), size);
 }
+/// No broker has answered.
+bool is_kafka_silence(rd_kafka_resp_err_t reason) noexcept;
+/// A partition that is new, or whose leader moves, has none for a moment; or no broker has answered, and another may.
+bool kafka_leader_moves(rd_kafka_resp_err_t reason) noexcept;
+/// Somebody else has begun to write under the same transactional id.
+bool is_kafka_shut_out(rd_kafka_resp_err_t reason) noexcept;
 /// What to do about an error, as a sentence with a blank before it; empty: nothing is known.
 std::string_view kafka_advice(rd_kafka_resp_err_t reason);
 
@@ -100,6 +107,10 @@ public:
     /// queue is served (`rd_kafka_poll`).
     std::string trouble() const;
     void set_trouble(std::string what);
+    /// Something has gone well, so nothing is wrong any more. Cheap.
+    void went_well() {
+        if (is_troubled_.load(std::memory_order_relaxed)) set_trouble({});
+    }
     /// Throws "cannot WHAT: REASON. ADVICE".
     [[noreturn]] void fail(const std::string& what, rd_kafka_resp_err_t reason) const;
     [[noreturn]] void fail(const std::string& what, const rd_kafka_error_t* failure) const;
@@ -115,7 +126,8 @@ public:
 private:
     const kafka_cluster cluster_;
     mutable std::mutex mutex_;
-    std::string trouble_;
+    std::string trouble_;                   // under mutex_
+    std::atomic<bool> is_troubled_{false};  // Pairs with nothing: a recent value will do.
     std::unique_ptr<rd_kafka_t, kafka_free<&rd_kafka_destroy>> handle_;
 };
 

@@ -27,17 +27,6 @@ kafka_offsets list_of(const std::vector<kafka_partition>& partitions) {
     return list;
 }
 
-/// No broker has answered.
-bool is_silence(rd_kafka_resp_err_t reason) {
-    return reason == RD_KAFKA_RESP_ERR__TRANSPORT || reason == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-           reason == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-}
-/// A partition that is new, or whose leader moves, has none for a moment.
-bool passes(rd_kafka_resp_err_t reason) {
-    return reason == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || reason == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE ||
-           reason == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
-}
-
 /// Bytes of a partition's queue: each has one of its own.
 std::size_t queue_bytes_of(const kafka_source_options& options, std::size_t partitions) {
     constexpr std::size_t largest = std::size_t{2'000'000} * 1024;  // of what librdkafka takes
@@ -167,7 +156,7 @@ void kafka_session::serve() {
             else if (input_.discover(client_)) wake_watches();
         } catch (const kafka_error& e) {
             // That a topic has been deleted librdkafka does not tell by itself; what is wrong with brokers it does.
-            if (!is_silence(e.reason()) || client_.trouble().empty()) client_.set_trouble(e.what());
+            if (!is_kafka_silence(e.reason()) || client_.trouble().empty()) client_.set_trouble(e.what());
         }
         if (due) discovers_at = clock::now() + discovery_;
     }
@@ -274,9 +263,8 @@ std::vector<std::int64_t> kafka_input::at_times(kafka_session& s, const std::vec
     for (;;) {
         const rd_kafka_resp_err_t failure =
             rd_kafka_offsets_for_times(client.get(), list.get(), client.timeout_ms());
-        const bool again =
-            passes(failure) || std::any_of(list->elems, list->elems + list->cnt,
-                                           [](const rd_kafka_topic_partition_t& p) { return passes(p.err); });
+        const auto moves = [](const rd_kafka_topic_partition_t& p) { return kafka_leader_moves(p.err); };
+        const bool again = kafka_leader_moves(failure) || std::any_of(list->elems, list->elems + list->cnt, moves);
         if (!again || std::chrono::steady_clock::now() >= end) {
             client.check("find offsets of " + name(), failure);
             break;
@@ -354,6 +342,10 @@ kafka_range kafka_input::range_of(kafka_session& s, const kafka_partition& p) {
 
 kafka_range kafka_input::beginning_of(kafka_session& s, const kafka_partition& p) {
     return {.next = at_times(s, {p}, first_offset).at(0), .is_first = true};
+}
+
+std::pair<std::int64_t, std::int64_t> kafka_input::bounds_of(kafka_session& s, const kafka_partition& p) const {
+    return {at_times(s, {p}, first_offset).at(0), at_times(s, {p}, end_offset).at(0)};
 }
 
 std::optional<std::int64_t> kafka_input::end_of(kafka_session& s, const kafka_partition& p) {

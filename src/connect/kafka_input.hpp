@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kafka_client.hpp"
@@ -107,6 +108,8 @@ public:
     kafka_range range_of(kafka_session& s, const kafka_partition& p);
     kafka_range beginning_of(kafka_session& s, const kafka_partition& p);
     std::optional<std::int64_t> end_of(kafka_session& s, const kafka_partition& p);
+    /// Offsets of the first record that there is, and behind the last.
+    std::pair<std::int64_t, std::int64_t> bounds_of(kafka_session& s, const kafka_partition& p) const;
     void passed(const std::vector<split_position>& positions);
     source_condition condition() const;
     /// The partitions that there are now.

@@ -113,10 +113,6 @@ private:
                 // Behind the last record there may be marks of transactions, which nobody gets to see.
                 if (at_.end && m.offset >= *at_.end) at_.next = *at_.end;
                 return;
-            case RD_KAFKA_RESP_ERR__TRANSPORT:
-            case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-            case RD_KAFKA_RESP_ERR__RESOLVE:
-            case RD_KAFKA_RESP_ERR__TIMED_OUT: return;  // It is tried again.
             case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
             case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return lost();
             case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -125,17 +121,15 @@ private:
                 throw kafka_error("cannot read " + here() + ": the topic is not there any more. Was it deleted? Bring "
                                   "it back, or begin anew without it.",
                                   m.err);
-            default: client().fail("read " + here(), m.err);
+            default:
+                if (kafka_leader_moves(m.err)) return;  // It is tried again.
+                client().fail("read " + here(), m.err);
         }
     }
 
     /// The next record is not there.
     void lost() {
-        std::int64_t low = 0;
-        std::int64_t high = 0;
-        client().check("find offsets of " + here(),
-                       rd_kafka_query_watermark_offsets(client().get(), partition_.topic.c_str(), partition_.number,
-                                                        &low, &high, client().timeout_ms()));
+        const auto [low, high] = input_->bounds_of(*session_, partition_);
         if (input_->options().on_lost == kafka_lost::fail && first_ != at_.next) {
             const std::string why = at_.next > high ? "Was the topic deleted and made anew?"
                                                     : "The topic's retention has removed what was before.";
