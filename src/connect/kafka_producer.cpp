@@ -72,26 +72,38 @@ kafka_producer::kafka_producer(const kafka_target& target, const std::string& tr
       client_(RD_KAFKA_PRODUCER, target.cluster, kafka_producer_defaults(transactional_id),
               kafka_producer_fixed(transactional_id),
               [](rd_kafka_conf_t* conf) {
-                  rd_kafka_conf_set_dr_msg_cb(conf, [](rd_kafka_t*, const rd_kafka_message_t* m, void*) {
+                  rd_kafka_conf_set_dr_msg_cb(conf, [](rd_kafka_t*, const rd_kafka_message_t* m, void* client) {
+                      if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) static_cast<kafka_client*>(client)->went_well();
                       static_cast<kafka_deliveries*>(m->_private)->delivered(*m);
                   });
               }),
       largest_(setting(get(), "message.max.bytes")),
       own_(&find(topic_name_)) {}
 
-const kafka_producer::known_topic& kafka_producer::find(const std::string& name) {
+kafka_producer::known_topic& kafka_producer::find(const std::string& name) {
     const std::lock_guard lock(mutex_);
     if (const auto at = topics_.find(name); at != topics_.end()) return at->second;
     if (name.find('\0') != name.npos)
         throw error("kafka: a topic's name has a zero byte in it. Correct the topic's name.");
-    known_topic found;
-    found.partitions = client_.partitions(name).size();
-    found.handle.reset(rd_kafka_topic_new(get(), name.c_str(), nullptr));
-    if (!found.handle) client_.fail("write to topic \"" + name + "\"", rd_kafka_last_error());
-    return topics_.emplace(name, std::move(found)).first->second;
+    const std::size_t partitions = client_.partitions(name).size();
+    kafka_topic handle(rd_kafka_topic_new(get(), name.c_str(), nullptr));
+    if (!handle) client_.fail("write to topic \"" + name + "\"", rd_kafka_last_error());
+    known_topic& found = topics_[name];
+    found.handle = std::move(handle);
+    found.partitions.store(partitions, std::memory_order_relaxed);
+    return found;
 }
 
-const kafka_producer::known_topic& kafka_producer::topic(const kafka_output& r) {
+/// Partitions may have been added. Records that ask for what is not there cost no look each.
+void kafka_producer::look_again(known_topic& t) {
+    const std::lock_guard lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (now - t.looked_at < milliseconds(100)) return;
+    t.partitions.store(client_.partitions(rd_kafka_topic_name(t.handle.get())).size(), std::memory_order_relaxed);
+    t.looked_at = now;
+}
+
+kafka_producer::known_topic& kafka_producer::topic(const kafka_output& r) {
     return r.topic.empty() || r.topic == topic_name_ ? *own_ : find(r.topic);
 }
 
@@ -106,10 +118,17 @@ void kafka_producer::check(const kafka_output& r) {
     if (r.time < timestamp() && r.time != timestamp::min())
         refuse("a record with the time " + to_string(r.time) + ". Kafka holds no times before 1970: give the record "
                "another one by kafka_output::time.");
-    const std::size_t partitions = topic(r).partitions;
-    if (r.partition && (*r.partition < 0 || static_cast<std::size_t>(*r.partition) >= partitions))
+    known_topic& to = topic(r);
+    if (!r.partition) return;
+    const auto is_there = [&] {
+        return *r.partition >= 0 &&
+               static_cast<std::size_t>(*r.partition) < to.partitions.load(std::memory_order_relaxed);
+    };
+    if (is_there()) return;
+    if (*r.partition >= 0) look_again(to);
+    if (!is_there())
         refuse("a record for partition " + std::to_string(*r.partition) + ", and there are " +
-               std::to_string(partitions) + ". Partitions count from 0; leave it out to have one chosen.");
+               std::to_string(to.partitions) + ". Partitions count from 0; leave it out to have one chosen.");
 }
 
 bool kafka_producer::produce(const kafka_output& r, kafka_deliveries& to) {
@@ -176,6 +195,12 @@ void kafka_transactions::until_done(const std::string& what, F call) {
         }
         producer_.serve(milliseconds(10));
     }
+}
+
+std::string kafka_transactions::trouble() {
+    if (!open_) return {};
+    producer_.serve(milliseconds(0));
+    return producer_.client().trouble();
 }
 
 void kafka_transactions::refuse_lost() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -47,8 +49,8 @@ public:
 
     kafka_client& client() noexcept { return client_; }
     rd_kafka_t* get() const noexcept { return client_.get(); }
-    /// Throws `error` if the record cannot be written: its size, time, topic or partition. A topic that has not been
-    /// seen yet is asked for.
+    /// Throws `error` if the record cannot be written: its size, time, topic or partition. A topic or partition that
+    /// has not been seen yet is asked for.
     void check(const kafka_output& r);
     /// False if there is no room. `to` must live as long as the producer. Throws `kafka_error`.
     bool produce(const kafka_output& r, kafka_deliveries& to);
@@ -60,17 +62,20 @@ public:
 private:
     struct known_topic {
         kafka_topic handle;
-        std::size_t partitions = 0;
+        /// As of the last look. Pairs with nothing: there are never less.
+        std::atomic<std::size_t> partitions{0};
+        std::chrono::steady_clock::time_point looked_at{};  // under mutex_
     };
-    const known_topic& topic(const kafka_output& r);
-    const known_topic& find(const std::string& name);
+    known_topic& topic(const kafka_output& r);
+    known_topic& find(const std::string& name);
+    void look_again(known_topic& t);
 
     const std::string topic_name_;
     kafka_client client_;
     std::size_t largest_ = 0;
     std::mutex mutex_;
     std::map<std::string, known_topic> topics_;  // under mutex_; those in it stay
-    const known_topic* own_;
+    known_topic* own_;
 };
 
 /// A producer whose records are seen in transactions, each with a number, the *marker*: that of the last one is in the
@@ -78,7 +83,7 @@ private:
 ///
 /// One transaction: `begin`, `produce`, `mark`, `commit`; or all of it by `store`. When one of them throws, only the
 /// destructor may follow: what became of the transaction, a successor learns from the marker.
-/// Thread safety: unsafe, but for `check`.
+/// Thread safety: unsafe, but for `check` and `trouble`.
 class kafka_transactions final : private kafka_deliveries {
 public:
     /// Shuts out whoever has written under this id before, ends what it has left open, and reads the marker.
@@ -88,6 +93,8 @@ public:
     /// None: there is none in the cluster.
     std::optional<checkpoint_id> marker() const noexcept { return marker_; }
     void check(const kafka_output& r) { producer_.check(r); }
+    /// What keeps the transaction that is open from its end; empty: nothing that is known. Any thread may ask.
+    std::string trouble();
 
     void begin();
     void produce(const std::vector<kafka_output>& records);
@@ -106,7 +113,7 @@ private:
     const std::string topic_;
     kafka_producer producer_;
     std::optional<checkpoint_id> marker_, next_;
-    bool open_ = false;
+    std::atomic<bool> open_ = false;
     std::mutex mutex_;
     std::optional<kafka_error> lost_;  // under mutex_; why a record of this transaction has not arrived
 };

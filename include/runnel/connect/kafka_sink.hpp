@@ -80,6 +80,7 @@ public:
     std::string name() const override { return to_->name(); }
     std::size_t max_parallelism() const override { return to_->max_parallelism(); }
     std::vector<std::string> problems() const override { return to_->problems(); }
+    std::string trouble() const override { return to_->trouble(); }
     bool is_transactional() const override { return to_->is_transactional(); }
     bool needs_checkpoints() const override { return to_->needs_checkpoints(); }
     void commit(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) override {
@@ -203,9 +204,14 @@ private:
 /// Order: of one subtask, within a partition.
 /// Errors: `error` for a record that Kafka cannot hold (too large, a partition or topic that is not there, a time
 /// before 1970): it follows the policy for errors. What the cluster refuses later ends the job; at least once, the
-/// error names the record's time. While brokers are away, at-least-once output waits; exactly-once output fails when
-/// the setting "transaction.timeout.ms" (60 s) has gone by in a commit. Give such a job a restart strategy: whatever
-/// becomes of a transaction, it then recovers by itself.
+/// error names the record's time. While brokers are away `job.status()` says so (`trouble`), and at-least-once output
+/// waits; exactly-once output fails when the setting "transaction.timeout.ms" (60 s) has gone by in a commit. Give such
+/// a job a restart strategy: whatever becomes of a transaction, it then recovers by itself.
+/// Partitions that are added to the topic are written to when librdkafka looks again (every 5 minutes, by the setting
+/// "topic.metadata.refresh.interval.ms"): from then on a key may have another one than before. A topic that is deleted
+/// ends the job.
+/// Rights: to write to the topic; with `delivery::exactly_once` also to read it, to read the group, and to write with
+/// the transactional id, both of which have the name that is said above.
 /// Example: `alerts.to(runnel::to_kafka(cluster, "alerts", runnel::delivery::exactly_once, &alert::card))`
 template <class F>
 kafka_sink_recipe<F> to_kafka(kafka_cluster cluster, std::string topic, delivery how, F f,
