@@ -77,6 +77,13 @@ public:
         w.lost_.pop_front();
         throw first;
     }
+    /// What is wrong, while records wait because of it.
+    std::string trouble() {
+        if (producer_.serve(std::chrono::milliseconds(0))) wake_waiting(nullptr);
+        const std::lock_guard lock(mutex_);
+        const auto waits = [](const writer_state& w) { return w.under_way() != 0; };
+        return std::any_of(writers_.begin(), writers_.end(), waits) ? producer_.client().trouble() : std::string();
+    }
     /// From here on the writer is woken when there is news. What came before has to be looked at again.
     void wait(writer_state& w, bool waits) {
         const std::lock_guard lock(mutex_);
@@ -110,11 +117,19 @@ public:
     std::string name() const override { return "kafka " + to_.topic; }
     std::size_t max_parallelism() const override { return std::numeric_limits<std::size_t>::max(); }
     std::vector<std::string> problems() const override { return target_problems(to_, ""); }
+    std::string trouble() const override {
+        const std::shared_ptr<kafka_outlet> there = outlet();
+        return there ? there->trouble() : std::string();
+    }
     std::unique_ptr<sink_writer<kafka_output>> open(const sink_context& context) override {
         // As long as there are writers: those of a job that is started again begin anew.
-        std::shared_ptr<kafka_outlet> outlet = outlet_.lock();
-        if (!outlet) outlet_ = outlet = std::make_shared<kafka_outlet>(to_);
-        return std::make_unique<writer>(std::move(outlet), context.wake);
+        std::shared_ptr<kafka_outlet> there = outlet();
+        if (!there) {
+            there = std::make_shared<kafka_outlet>(to_);
+            const std::lock_guard lock(mutex_);
+            outlet_ = there;
+        }
+        return std::make_unique<writer>(std::move(there), context.wake);
     }
 
 private:
@@ -173,8 +188,14 @@ private:
         kafka_outlet::writer_state& state_;
     };
 
+    std::shared_ptr<kafka_outlet> outlet() const {
+        const std::lock_guard lock(mutex_);
+        return outlet_.lock();
+    }
+
     const kafka_target to_;
-    std::weak_ptr<kafka_outlet> outlet_;
+    mutable std::mutex mutex_;
+    std::weak_ptr<kafka_outlet> outlet_;  // under mutex_
 };
 
 class kafka_exactly_once final : public write_ahead_sink<kafka_output> {
@@ -197,11 +218,27 @@ public:
         transactions_->store(id, records);
         failed_ = false;
     }
+    std::string trouble() const override {
+        const std::lock_guard lock(mutex_);
+        return transactions_ ? transactions_->trouble() : std::string();
+    }
     void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) override {
+        for (int tries = 3;; --tries) {
+            try {
+                return recover_once(id, owner, prepared);
+            } catch (const kafka_error& e) {
+                // A process that was killed may have asked the cluster to shut this one out, and be heard only now.
+                if (!is_kafka_shut_out(e.reason()) || tries == 1) throw;
+            }
+        }
+    }
+
+private:
+    void recover_once(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
         const std::string of = transactional_id_.empty() ? owner : transactional_id_;
-        if (failed_) transactions_.reset();
+        if (failed_) replace(nullptr);
         failed_ = false;
-        if (!transactions_) transactions_ = std::make_unique<kafka_transactions>(to_, of);
+        if (!transactions_) replace(std::make_unique<kafka_transactions>(to_, of));
         if (!transactions_->marker()) {
             const auto is_empty = [](const std::string& p) { return p.empty(); };
             if (!std::all_of(prepared.begin(), prepared.end(), is_empty)) refuse_lost_marker(id, of);
@@ -210,8 +247,10 @@ public:
         }
         write_ahead_sink::recover(id, owner, prepared);
     }
-
-private:
+    void replace(std::unique_ptr<kafka_transactions> by) {
+        const std::lock_guard lock(mutex_);
+        transactions_.swap(by);
+    }
     [[noreturn]] void refuse_lost_marker(checkpoint_id id, const std::string& group) const {
         const std::string n = std::to_string(id);
         throw checkpoint_error(name() + ": the marker is gone that tells whether the results of checkpoint " + n +
@@ -226,7 +265,8 @@ private:
 
     const kafka_target to_;
     const std::string transactional_id_;
-    std::unique_ptr<kafka_transactions> transactions_;
+    mutable std::mutex mutex_;
+    std::unique_ptr<kafka_transactions> transactions_;  // replaced under mutex_
     bool failed_ = false;
 };
 

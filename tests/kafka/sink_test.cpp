@@ -421,6 +421,23 @@ TEST_CASE("a zombie cannot write any more") {
     CHECK(values_in("sink_zombie") == strings{"1", "3"});
 }
 
+TEST_CASE("a recovery that is shut out by what a dead process has asked for begins once more") {
+    kafka_test::admin admin;
+    admin.create("sink_late", 1);
+    life a("sink_late");
+    a.write({"1"});
+    a.commit(a.prepare(1));
+    a.write({"2"});
+    const saved second = a.prepare(2);
+    // What the cluster is told by the dead one, and hears only now.
+    const rd::kafka_transactions late({cluster(), "sink_late"}, owner + std::string("sink_late"));
+    a.to->recover(second.id, a.named, second.prepared);
+    CHECK(values_in("sink_late") == strings{"1", "2"});
+    a.write({"3"});
+    a.commit(a.prepare(3));
+    CHECK(values_in("sink_late") == strings{"1", "2", "3"});
+}
+
 TEST_CASE("a marker that does not fit the checkpoint stops the job, and says what to do") {
     kafka_test::admin admin;
     admin.create("sink_marker", 1);
