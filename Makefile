@@ -12,7 +12,7 @@ BUILD_PACKAGES := g++ cmake ninja-build ccache lld pkg-config libfmt-dev libconc
 # These start the real Kafka broker.
 KAFKA_PACKAGES := openjdk-17-jre-headless maven
 TEST_PACKAGES := $(BUILD_PACKAGES) $(KAFKA_PACKAGES) python3 git util-linux doctest-dev librapidcheck-dev relacy-dev \
-	chromium chromium-driver
+	libavro-dev chromium chromium-driver
 BENCH_PACKAGES := $(BUILD_PACKAGES) $(KAFKA_PACKAGES) python3 binutils
 FUZZ_PACKAGES := $(TEST_PACKAGES) clang libclang-rt-14-dev
 
