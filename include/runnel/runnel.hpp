@@ -5,7 +5,6 @@
 #include "runnel/checkpoint/checkpoint_store.hpp"
 #include "runnel/checkpoint/savepoint.hpp"
 #include "runnel/checkpoint/snapshot.hpp"
-#include "runnel/codec/avro.hpp"
 #include "runnel/codec/binary.hpp"
 #include "runnel/codec/codec.hpp"
 #include "runnel/codec/csv.hpp"

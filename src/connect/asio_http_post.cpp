@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "http_address.hpp"
+#include "http_call.hpp"
 #include "quiet_thread.hpp"
 #include "runnel/codec/utf8.hpp"
 #include "runnel/connect/http_post.hpp"
@@ -32,6 +33,7 @@ using boost::system::error_code;
 /// Of an answer's body; what is longer is not read.
 constexpr std::size_t longest_answer = 64 * 1024;
 constexpr std::size_t shown_of_answer = 200;
+constexpr std::size_t longest_call_answer = 4 * 1024 * 1024;
 
 std::string lower(std::string text) {
     for (char& c : text)
@@ -78,10 +80,9 @@ std::optional<duration> asked_wait(const std::string& text, timestamp now) {
 
 std::string http_name(const std::string& url) { return http_address(url).name; }
 
-std::vector<std::string> http_problems(const std::string& url, const http_post_options& options) {
+std::vector<std::string> http_header_problems(const std::vector<std::pair<std::string, std::string>>& headers) {
     std::vector<std::string> problems;
-    if (http_address at(url); !at.problem.empty()) problems.push_back(std::move(at.problem));
-    for (const auto& [name, value] : options.headers) {
+    for (const auto& [name, value] : headers) {
         constexpr std::string_view token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
         const std::string known = lower(name);
         if (known.empty() || known.find_first_not_of(token) != std::string::npos)
@@ -92,6 +93,12 @@ std::vector<std::string> http_problems(const std::string& url, const http_post_o
         if (known == "host" || known == "content-length" || known == "transfer-encoding" || known == "connection")
             problems.push_back("header \"" + name + "\": it follows from the request. Leave it out");
     }
+    return problems;
+}
+
+std::vector<std::string> http_problems(const std::string& url, const http_post_options& options) {
+    std::vector<std::string> problems = http_header_problems(options.headers);
+    if (http_address at(url); !at.problem.empty()) problems.insert(problems.begin(), std::move(at.problem));
     if (options.max_records == 0) problems.push_back("max_records is 0: nothing could be sent. Give at least 1");
     if (options.timeout.count() <= 0) problems.push_back("timeout is not positive. Give the time for one attempt");
     if (options.backoff.count() < 0 || options.max_backoff < options.backoff)
@@ -314,6 +321,57 @@ bool http_poster::idle() { return connection_->idle(); }
 
 void http_poster::post(std::string& body, std::size_t records, timestamp first) {
     connection_->post(body, records, first);
+}
+
+std::string http_text(const http_answer& answer) {
+    return status_text(answer.status) + (answer.body.empty() ? "" : ": \"" + excerpt(answer.body) + "\"");
+}
+
+http_answer http_call(const http_address& at, const http_question& question, std::chrono::milliseconds timeout) {
+    http::request<http::string_body> request;
+    request.version(11);
+    request.method(question.is_post ? http::verb::post : http::verb::get);
+    request.target(question.target);
+    request.set(http::field::host, at.authority);
+    request.set(http::field::user_agent, "runnel");
+    request.set(http::field::connection, "close");
+    for (const auto& [name, value] : question.headers) request.set(name, value);
+    request.body() = question.body;
+    request.prepare_payload();
+
+    // Handlers that are not called any more go with the context, which so has to come first.
+    asio::io_context io;
+    tcp::resolver resolver(io);
+    tcp::socket socket(io);
+    boost::beast::flat_buffer buffer;
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(longest_call_answer);
+    std::optional<error_code> result;
+    const auto read = [&](const error_code& not_sent) {
+        http::async_read(socket, buffer, parser, [&, not_sent](const error_code& ec, std::size_t) {
+            // A server that refuses a request may answer and close before it has read all.
+            result = ec && not_sent ? not_sent : ec;
+        });
+    };
+    const auto write = [&] {
+        http::async_write(socket, request, [&](const error_code& ec, std::size_t) { read(ec); });
+    };
+    const auto connect = [&](const tcp::resolver::results_type& found) {
+        asio::async_connect(socket, found, [&](const error_code& ec, const tcp::endpoint&) {
+            if (ec) result = ec;
+            else write();
+        });
+    };
+    resolver.async_resolve(at.host, at.port, [&](const error_code& ec, const tcp::resolver::results_type& found) {
+        if (ec) result = ec;
+        else connect(found);
+    });
+    io.run_for(timeout);
+    if (!result) throw io_error("no answer within " + std::to_string(timeout.count()) + " ms", 0);
+    if (*result == http::error::end_of_stream)
+        throw io_error("the server closed the connection without an answer", 0);
+    if (*result) throw io_error(result->message(), result->category() == boost::system::system_category() ? result->value() : 0);
+    return {parser.get().result_int(), parser.get().body()};
 }
 
 }  // namespace runnel::detail

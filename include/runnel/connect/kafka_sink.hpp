@@ -75,11 +75,17 @@ kafka_output make_kafka_output(const F& f, const T& value) {
 template <class T, class F>
 class kafka_typed_sink final : public sink<T> {
 public:
-    kafka_typed_sink(std::shared_ptr<sink<kafka_output>> to, F f) : to_(std::move(to)), f_(std::move(f)) {}
+    kafka_typed_sink(std::shared_ptr<sink<kafka_output>> to, std::string topic, F f)
+        : to_(std::move(to)), topic_(std::move(topic)), f_(std::move(f)) {}
 
     std::string name() const override { return to_->name(); }
     std::size_t max_parallelism() const override { return to_->max_parallelism(); }
-    std::vector<std::string> problems() const override { return to_->problems(); }
+    std::vector<std::string> problems() const override {
+        std::vector<std::string> all = to_->problems();
+        if constexpr (requires { f_.problems(); })
+            for (std::string& problem : f_.problems()) all.push_back(std::move(problem));
+        return all;
+    }
     std::string trouble() const override { return to_->trouble(); }
     bool is_transactional() const override { return to_->is_transactional(); }
     bool needs_checkpoints() const override { return to_->needs_checkpoints(); }
@@ -90,6 +96,7 @@ public:
         to_->recover(id, owner, prepared);
     }
     std::unique_ptr<sink_writer<T>> open(const sink_context& context) override {
+        if constexpr (requires { f_.open(topic_); }) f_.open(topic_);
         return std::make_unique<writer>(to_->open(context), f_);
     }
 
@@ -145,6 +152,7 @@ private:
     };
 
     std::shared_ptr<sink<kafka_output>> to_;
+    std::string topic_;
     F f_;
 };
 
@@ -173,7 +181,7 @@ public:
                       "(const T&), and gives the key or a runnel::kafka_output");
         if constexpr (detail::kafka_record_function<F, T>())
             return std::make_shared<detail::kafka_typed_sink<T, F>>(
-                detail::make_kafka_sink(cluster_, topic_, how_, options_), f_);
+                detail::make_kafka_sink(cluster_, topic_, how_, options_), topic_, f_);
         else return nullptr;
     }
 

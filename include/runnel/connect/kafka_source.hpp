@@ -60,7 +60,12 @@ public:
         : splits_(std::move(cluster), std::move(topics), std::move(options)), decode_(std::move(decode)) {}
 
     std::string name() const override { return splits_.name(); }
-    std::vector<std::string> problems() const override { return splits_.problems(); }
+    std::vector<std::string> problems() const override {
+        std::vector<std::string> all = splits_.problems();
+        if constexpr (requires { decode_.problems(); })
+            for (std::string& problem : decode_.problems()) all.push_back(std::move(problem));
+        return all;
+    }
     std::vector<std::string> splits() override { return splits_.splits(); }
     std::unique_ptr<split_watch> watch(std::size_t known, const reader_context& context) override {
         return splits_.watch(known, context);
