@@ -38,10 +38,9 @@ struct avro_step {
     avro_act act = avro_act::skip;
     const avro_node* from = nullptr;
     const text_type* to = nullptr;
-    /// Of fields, branches, items or values. record, with members: their numbers, or none for a field that is read over.
-    std::vector<std::size_t> parts = {};
-    std::vector<const text_member*> members = {};
-    std::vector<std::string> names = {};  ///< Of the members.
+    std::vector<std::size_t> parts = {};              ///< Of fields, branches, items or values.
+    std::vector<const text_member*> members = {};     ///< Of fields; null: read over.
+    std::vector<std::string> names = {};              ///< Of fields.
     std::vector<const text_enumerator*> symbols = {};
     time_unit unit = time_unit::milliseconds;
     std::string problem = {};

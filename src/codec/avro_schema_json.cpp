@@ -166,7 +166,8 @@ std::string avro_name(const avro_node& n) {
         case avro_kind::choice: return "union";
         default: break;
     }
-    const auto at = std::find_if(primitives.begin(), primitives.end(), [&](const auto& p) { return p.second == n.kind; });
+    const auto is_it = [&](const auto& p) { return p.second == n.kind; };
+    const auto at = std::find_if(primitives.begin(), primitives.end(), is_it);
     return std::string(at->first) + (n.logical.empty() ? "" : " (" + n.logical + ")");
 }
 

@@ -199,7 +199,8 @@ private:
             out_ += static_cast<char>(bits);
     }
     void text(const std::string& s) {
-        if (!is_valid_utf8(s)) refuse("Avro's strings are UTF-8, and this one is not. Make it a vector of std::uint8_t");
+        if (!is_valid_utf8(s)) refuse("Avro's strings are UTF-8, and this one is not. Make it a vector of "
+                                       "std::uint8_t");
         number(static_cast<std::int64_t>(s.size()));
         out_ += s;
     }

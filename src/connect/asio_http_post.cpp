@@ -370,7 +370,8 @@ http_answer http_call(const http_address& at, const http_question& question, std
     if (!result) throw io_error("no answer within " + std::to_string(timeout.count()) + " ms", 0);
     if (*result == http::error::end_of_stream)
         throw io_error("the server closed the connection without an answer", 0);
-    if (*result) throw io_error(result->message(), result->category() == boost::system::system_category() ? result->value() : 0);
+    if (*result)
+        throw io_error(result->message(), result->category() == boost::system::system_category() ? result->value() : 0);
     return {parser.get().result_int(), parser.get().body()};
 }
 

@@ -52,9 +52,9 @@ std::string escaped(const std::string& text) {
     std::string out;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                           c == '-' || c == '.' || c == '_' || c == '~';
-        if (plain) out += c;
+        const bool is_plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                              (byte >= 'a' && byte <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+        if (is_plain) out += c;
         else (out += '%') += {digits[byte >> 4], digits[byte & 15]};
     }
     return out;

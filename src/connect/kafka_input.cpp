@@ -134,7 +134,10 @@ source_condition kafka_session::condition() {
                                                     &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
             continue;
         // Pairs with nothing: a recent value will do.
-        *c.lag += static_cast<std::uint64_t>(std::max<std::int64_t>(0, high - next->load(std::memory_order_relaxed)));
+        const std::int64_t rest = high - next->load(std::memory_order_relaxed);
+        const auto lag = static_cast<std::uint64_t>(std::max<std::int64_t>(0, rest));
+        *c.lag += lag;
+        c.lag_by_split[kafka_split_id(partition)] = lag;
     }
     return c;
 }

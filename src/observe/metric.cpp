@@ -169,6 +169,28 @@ private:
                         [](const operator_status& o, const subtask_status& s) {
                             return o.inputs.empty() ? number() : number(static_cast<double>(s.late_dropped));
                         });
+        subtask_counter("runnel_bytes_in_total", "Bytes that a source has read, where that is known.",
+                        [](const operator_status& o, const subtask_status& s) {
+                            return !o.inputs.empty() || s.bytes < 0 ? number() : number(static_cast<double>(s.bytes));
+                        });
+        subtask_counter("runnel_bytes_out_total", "Bytes that a sink has written, where that is known.",
+                        [](const operator_status& o, const subtask_status& s) {
+                            return o.inputs.empty() || s.bytes < 0 ? number() : number(static_cast<double>(s.bytes));
+                        });
+        begin("runnel_source_lag_records", metric_kind::gauge,
+              "Records that are there and that a source has not read yet, where that is known.");
+        each_operator([&](const job_status&, const operator_status& o) {
+            if (o.lag) show(static_cast<double>(*o.lag));
+        });
+        begin("runnel_split_lag_records", metric_kind::gauge,
+              "The same for each split: a partition of a topic, for Kafka.");
+        each_operator([&](const job_status&, const operator_status& o) {
+            for (const auto& [split, lag] : o.lag_by_split) {
+                now_.labels.resize(2);
+                now_.labels.emplace_back("split", split);
+                show(static_cast<double>(lag));
+            }
+        });
         begin("runnel_errors_total", metric_kind::counter,
               "Records that could not be decoded, processed or written, and were left out.");
         each_subtask([&](const job_status&, const operator_status& o, const subtask_status& s) {

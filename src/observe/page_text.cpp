@@ -488,6 +488,8 @@ const std::string_view page_script = R"js('use strict';
     const bad = list((b) => html('li', '', html('span', 'soft', b.where + ': '), b.why,
                                  b.times > 1 ? html('span', 'soft', ` (${b.times} times among the latest)`) : '',
                                  ...(b.raw ? [html('code', '', b.raw)] : [])));
+    const late = list((l) => html('li', '', html('span', 'soft', l.where + ': '), l.why,
+                                  ...(l.raw ? [html('code', '', l.raw)] : [])));
     const errors = list((text) => html('li', '', text));
     const panels = {
       operators: panel('Operators', 'wide'), time: panel('Event time'), latency: panel('Latency from source to sink'),
@@ -498,7 +500,7 @@ const std::string_view page_script = R"js('use strict';
     panels.time.body.append(time_facts.root, held);
     panels.latency.body.append(latencies);
     panels.checkpoints.body.append(checks.root);
-    panels.bad.body.append(bad_facts.root, bad.root);
+    panels.bad.body.append(bad_facts.root, bad.root, late.root);
     panels.errors.body.append(errors.root);
     v.root = html('section', 'job', html('header', '', name, state, time), failure,
                   html('div', 'tiles', ...tiles.map((t) => t.root)),
@@ -577,7 +579,10 @@ const std::string_view page_script = R"js('use strict';
       const waits = holder + (low?.held_for > 1 ? ', for ' + span(low.held_for) : '');
       time_facts.show([['Watermark', time_now], ...(low ? [
         ['Behind the clock', span(behind)], ['Lowest at', low.name], ['Waits for', waits],
-      ] : [])]);
+      ] : []), ...job.operators.filter((o) => o.lag != null).map((o) => {
+        const [split, most] = Object.entries(o.lag_by_split).reduce((a, b) => b[1] > a[1] ? b : a, ['', 0]);
+        return ['Not read yet by ' + o.name, amount(o.lag) + (most ? `, ${amount(most)} of them in ${split}` : '')];
+      })]);
       const stands = low && low.held_by && low.held_for > 5 && job.state === 'running';
       held.hidden = !stands;
       if (stands)
@@ -628,6 +633,7 @@ const std::string_view page_script = R"js('use strict';
         else kinds.set(key, { ...b, times: 1 });
       }
       bad.show([...kinds.values()].slice(0, 5));
+      late.show([...job.late_records].reverse().slice(0, 3));
       const said = [job.failure, c.last_failure].filter((t) => t);
       panels.errors.root.hidden = said.length === 0;
       errors.show(said);

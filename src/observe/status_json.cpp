@@ -52,14 +52,16 @@ struct operator_json {
     /// Over all subtasks, since the start.
     double busy = 0, blocked = 0, idle = 0;
     std::optional<std::uint64_t> state_bytes;
-    std::optional<std::int64_t> keys;
+    std::optional<std::int64_t> keys, bytes;
+    std::optional<std::uint64_t> lag;
+    std::map<std::string, std::uint64_t> lag_by_split;
     std::optional<histogram_json> latency;
     std::vector<subtask_json> subtasks;
 };
 BOOST_DESCRIBE_STRUCT(operator_json, (),
                       (name, kind, detail, inputs, is_chained, records_in, records_out, late_dropped, skipped,
                        watermark, is_ended, held_by, held_for, queue_fill, busy, blocked, idle, state_bytes, keys,
-                       latency, subtasks))
+                       bytes, lag, lag_by_split, latency, subtasks))
 
 struct bad_record_json {
     std::string where, why, raw;
@@ -82,12 +84,12 @@ struct job_json {
     std::string failure;
     std::uint64_t memory_budget = 0, memory_reserved = 0;
     std::vector<operator_json> operators;
-    std::vector<bad_record_json> bad_records;
+    std::vector<bad_record_json> bad_records, late_records;
     checkpoints_json checkpoints;
 };
 BOOST_DESCRIBE_STRUCT(job_json, (),
                       (name, state, at, running_for, failure, memory_budget, memory_reserved, operators, bad_records,
-                       checkpoints))
+                       late_records, checkpoints))
 
 struct jobs_json {
     std::vector<job_json> jobs;
@@ -146,6 +148,9 @@ operator_json of(const operator_status& o, const job_status& j) {
     if (const auto at = j.checkpoints.bytes_by_operator.find(o.name); at != j.checkpoints.bytes_by_operator.end())
         out.state_bytes = at->second;
     if (o.keys >= 0) out.keys = o.keys;
+    if (o.bytes >= 0) out.bytes = o.bytes;
+    out.lag = o.lag;
+    out.lag_by_split = o.lag_by_split;
     if (o.kind == "sink") out.latency = of(o.latency);
     return out;
 }
@@ -161,6 +166,7 @@ job_json of(const job_status& j) {
     out.memory_reserved = j.memory_reserved;
     for (const operator_status& o : j.operators) out.operators.push_back(of(o, j));
     for (const bad_record& b : j.bad_records) out.bad_records.push_back({b.where, b.why, b.raw});
+    for (const bad_record& b : j.late_records) out.late_records.push_back({b.where, b.why, b.raw});
     const checkpoint_status& c = j.checkpoints;
     out.checkpoints = {c.completed, c.failed, c.restarts, c.newest, {}, real_seconds(c.completed_at), c.bytes,
                        c.last_failure, of(c.durations)};

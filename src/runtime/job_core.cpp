@@ -38,6 +38,7 @@ subtask_status status_of(const subtask& s, const operator_metrics& m, bool first
     status.records_out = m.records_out.get();
     status.late_dropped = m.late_dropped.get();
     status.skipped = m.skipped.get();
+    status.bytes = m.bytes.get();
     status.keys = m.keys.get();
     status.watermark = timestamp(m.watermark.get());
     status.busy = duration(s.metrics.busy.get());
@@ -291,7 +292,10 @@ void job_core::build_subtask(std::size_t task_index, std::size_t index) {
                                          nullptr,
                                          options_.checkpoints.folder.empty() ? "" : graph_.name + "/" + n.name,
                                          &options_.checkpoints.on_step,
-                                         options_.state.get()});
+                                         options_.state.get(),
+                                         [this, id](std::string_view why, std::string_view value) {
+                                             keep(late_records_, graph_.nodes[id].name, why, value);
+                                         }});
             } else {
                 auto bad = [this, id, &m](std::string_view where, std::string_view why, std::string_view raw) {
                     report_bad(id, where, why, raw, m);
@@ -467,9 +471,13 @@ void job_core::report_bad(plan::node_id id, std::string_view where, std::string_
 }
 
 void job_core::show_bad(std::string_view where, std::string_view why, std::string_view raw) {
+    keep(bad_records_, where, why, raw);
+}
+
+void job_core::keep(std::deque<bad_record>& in, std::string_view where, std::string_view why, std::string_view raw) {
     std::lock_guard lock(mutex_);
-    if (bad_records_.size() == bad_records_kept) bad_records_.pop_front();
-    bad_records_.push_back({std::string(where), std::string(why), std::string(raw.substr(0, raw_bytes_kept))});
+    if (in.size() == bad_records_kept) in.pop_front();
+    in.push_back({std::string(where), std::string(why), std::string(raw.substr(0, raw_bytes_kept))});
 }
 
 job_status job_core::status() const {
@@ -484,6 +492,7 @@ job_status job_core::status() const {
         if (over_) ended = ended_;
         if (last_failure_) status.failure = text_of(last_failure_);
         status.bad_records.assign(bad_records_.begin(), bad_records_.end());
+        status.late_records.assign(late_records_.begin(), late_records_.end());
     }
     // A job that is over asks no clock: the host's may be gone before the job is.
     status.at = ended ? *ended : clock_->now();
@@ -506,6 +515,7 @@ job_status job_core::status() const {
             source_condition c = n.condition();
             o.trouble = std::move(c.trouble);
             o.lag = c.lag;
+            o.lag_by_split = std::move(c.lag_by_split);
         }
         o.watermark = timestamp::max();
         const bool has_event_time = graph_.has_event_time(id);
@@ -519,6 +529,7 @@ job_status job_core::status() const {
             o.records_out += s.records_out;
             o.late_dropped += s.late_dropped;
             o.skipped += s.skipped;
+            if (s.bytes >= 0) o.bytes = std::max<std::int64_t>(o.bytes, 0) + s.bytes;
             if (s.keys >= 0) o.keys = std::max<std::int64_t>(o.keys, 0) + s.keys;
             o.watermark = std::min(o.watermark, s.watermark);
             o.busy += static_cast<double>(s.busy.count());

@@ -70,6 +70,7 @@ private:
     void report_bad(plan::node_id id, std::string_view where, std::string_view why, std::string_view raw,
                     operator_metrics& metrics);
     void show_bad(std::string_view where, std::string_view why, std::string_view raw);
+    void keep(std::deque<bad_record>& in, std::string_view where, std::string_view why, std::string_view raw);
 
     plan::graph graph_;
     job_options options_;
@@ -110,6 +111,7 @@ private:
     std::exception_ptr failure_;
     std::exception_ptr last_failure_;  ///< Kept when the job goes on.
     std::deque<bad_record> bad_records_;
+    std::deque<bad_record> late_records_;
     timestamp started_;
     timestamp ended_;
     bool was_started_ = false;

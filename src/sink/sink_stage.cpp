@@ -20,7 +20,8 @@ void sink_stage::open(const operator_context& context) {
     context_ = context;
     recovery_.open({context.name, context.subtask, context.clock, context.metrics, context.report});
     (void)recovery_.run(timestamp::min(), [&] {
-        writer_ = to_->open_any({context.subtask, context.parallelism, wake_, context.clock, context.owner});
+        writer_ = to_->open_any({context.subtask, context.parallelism, wake_, context.clock, context.owner,
+                                 context.metrics ? &context.metrics->bytes : nullptr});
         return progress::done;
     });
 }

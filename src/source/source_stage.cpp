@@ -81,6 +81,7 @@ void source_stage_base::connect(std::size_t port, receiver_base& next, std::size
 void source_stage_base::open(const source_context& context) {
     context_ = context;
     reader_context_ = {context.wake, context.bad_record, context.clock, timing_.takes_times, context.at_most_once};
+    if (context.metrics != nullptr) reader_context_.bytes = &context.metrics->bytes;
     if (dead_letters_)
         reader_context_.bad_record = [this](std::string_view where, std::string_view why, std::string_view raw) {
             refuse(where, why, raw);

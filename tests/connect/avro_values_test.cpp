@@ -173,11 +173,12 @@ TEST_CASE("a registry that refuses a schema is an error that says what to do") {
 }
 
 TEST_CASE("an address or header that cannot be right is a problem of the graph") {
-    CHECK(kafka_avro<alert>({.url = "localhost:8081"}).problems() ==
-          std::vector<std::string>{"\"localhost:8081\": not an address. It must look like \"http://host:port/path\""});
-    CHECK(kafka_avro<alert>({.url = "http://h/?a=b"}).problems() ==
-          std::vector<std::string>{"\"http://h/\": the address of a schema registry has no query. Remove it"});
-    CHECK(kafka_avro<alert>({.url = "http://h", .headers = {{"Host", "x"}}, .timeout = 0ms}).problems().size() == 2);
+    const auto no_scheme = kafka_avro<alert>({.url = "localhost:8081"}).problems();
+    REQUIRE(no_scheme.size() == 1);
+    CHECK(no_scheme[0].starts_with("\"localhost:8081\": not an address. "));
+    CHECK(kafka_avro<alert>({.url = "http://localhost/?a=b"}).problems() ==
+          std::vector<std::string>{"\"http://localhost/\": the address of a schema registry has no query. Remove it"});
+    CHECK(kafka_avro<alert>({.url = "http://localhost", .headers = {{"Host", "x"}}, .timeout = 0ms}).problems().size() == 2);
     using nested = std::optional<std::optional<int>>;
-    CHECK(kafka_avro_output<nested>({.url = "http://h"}).problems().size() == 1);
+    CHECK(kafka_avro_output<nested>({.url = "http://localhost"}).problems().size() == 1);
 }

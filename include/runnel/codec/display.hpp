@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <cstddef>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -48,7 +49,54 @@ concept range_like = requires(const T& value) {
     value.begin() != value.end();
 };
 
+/// Whether JSON has a form for it; false where that takes more than so many levels to tell.
+template <class T, int Levels>
+constexpr bool has_json() {
+    if constexpr (Levels == 0) {
+        return false;
+    } else if constexpr (std::is_same_v<T, bool> || text_integer<T> || std::is_same_v<T, float> ||
+                         std::is_same_v<T, double> || std::is_same_v<T, std::string> || std::is_same_v<T, timestamp>) {
+        return true;
+    } else if constexpr (std::is_enum_v<T>) {
+        return text_integer<std::underlying_type_t<T>>;
+    } else if constexpr (requires { typename T::rep; typename T::period; }) {
+        return text_integer<typename T::rep>;
+    } else if constexpr (described<T>) {
+        bool all = true;
+        for_each_member<T>([&]<class M>(std::string_view, M T::*) { all = all && has_json<M, Levels - 1>(); });
+        return all;
+    } else if constexpr (text_sequence<T> || optional_like<T>) {
+        return has_json<typename T::value_type, Levels - 1>();
+    } else {
+        return false;
+    }
+}
+template <class T, int Levels>
+constexpr bool has_display() {
+    if constexpr (Levels == 0) {
+        return false;
+    } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, timestamp> || described_enum<T> ||
+                         std::is_convertible_v<const T&, std::string_view> || streamable<T>) {
+        return true;
+    } else if constexpr (described<T>) {
+        return has_json<T, Levels>();
+    } else if constexpr (tuple_like<T>) {
+        return []<std::size_t... I>(std::index_sequence<I...>) {
+            return (has_display<std::tuple_element_t<I, T>, Levels - 1>() && ...);
+        }(std::make_index_sequence<std::tuple_size_v<T>>());
+    } else if constexpr (optional_like<T> || range_like<T>) {
+        if constexpr (requires { typename T::value_type; }) return has_display<typename T::value_type, Levels - 1>();
+        else return false;
+    } else {
+        return false;
+    }
+}
+
 }  // namespace detail
+
+/// What `display` is known to have a text for: types that are built from others in more than four levels are not asked.
+template <class T>
+concept displayable = detail::has_display<T, 4>();
 
 /// Writes a value for people to read: text as it is, times in ISO 8601, whatever has an `operator<<` by that, described
 /// structs as JSON, described enums by name, pairs and tuples as (a, b), optionals as the value or "none", ranges as

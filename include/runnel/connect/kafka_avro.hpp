@@ -53,8 +53,8 @@ private:
 /// Reads a record's value as Avro with a schema registry's number in front (a zero byte, four bytes of number, binary
 /// encoding): by the schema that it was written with, which is asked for once, and made a T as `avro_decoder` says.
 /// Errors: `decode_error` for a bad record, which names the schema: another first byte, a schema that the registry does
-/// not know or that does not fit T, bytes that are cut off. `io_error` when the registry cannot be asked for longer than
-/// its timeout: the job ends, whatever the policy for bad records.
+/// not know or that does not fit T, bytes that are cut off. `io_error` when the registry cannot be asked for longer
+/// than its timeout: the job ends, whatever the policy for bad records.
 /// Programs that use it link runnel::connect, too.
 /// Example: `p.from(runnel::from_kafka(cluster, "clicks", runnel::kafka_avro<click>({"http://localhost:8081"})))`
 template <class T>
@@ -98,10 +98,11 @@ private:
 };
 
 /// For `to_kafka`: writes values so that `kafka_avro` reads them. The schema of T (`avro_schema_of`), with the topic's
-/// name, is registered under the subject "TOPIC-value" when the job starts, and has to be compatible with those there as
-/// the registry demands. `key`, a member or function of the record, gives its key, as it does for `to_kafka`; without
-/// it there is none.
-/// Errors: `io_error` at the start if the registry refuses the schema or cannot be asked; for values, see `append_avro`.
+/// name, is registered under the subject "TOPIC-value" when the job starts, and has to be compatible with those there
+/// as the registry demands. `key`, a member or function of the record, gives its key, as it does for `to_kafka`;
+/// without it there is none.
+/// Errors: `io_error` at the start if the registry refuses the schema or cannot be asked; for values, see
+/// `append_avro`.
 /// Programs that use it link runnel::connect, too.
 /// Example: `alerts.to(runnel::to_kafka(cluster, "alerts", runnel::delivery::exactly_once,
 ///                                      runnel::kafka_avro_output<alert>({"http://localhost:8081"}, &alert::card)))`

@@ -97,24 +97,27 @@ public:
     }
     std::unique_ptr<sink_writer<T>> open(const sink_context& context) override {
         if constexpr (requires { f_.open(topic_); }) f_.open(topic_);
-        return std::make_unique<writer>(to_->open(context), f_);
+        return std::make_unique<writer>(to_->open(context), f_, context.bytes);
     }
 
 private:
     class writer final : public sink_writer<T> {
     public:
-        writer(std::unique_ptr<sink_writer<kafka_output>> to, const F& f) : to_(std::move(to)), f_(f) {}
+        writer(std::unique_ptr<sink_writer<kafka_output>> to, const F& f, gauge<std::int64_t>* bytes)
+            : to_(std::move(to)), f_(f), bytes_(bytes) {}
 
         progress write(batch<T>& records) override {
             for (;;) {
                 const std::exception_ptr failure = made_.empty() ? make(records) : nullptr;
-                const std::size_t first = records.cursor() - made_.cursor();
+                const std::size_t from = made_.cursor(), first = records.cursor() - from;
                 try {
                     const progress p = to_->write(made_);
+                    count(from);
                     records.consume_until(first + made_.cursor());
                     // What has been made is kept until there is room for it.
                     if (p == progress::blocked) return p;
                 } catch (...) {
+                    count(from);
                     records.consume_until(first + made_.cursor());
                     made_.clear();
                     throw;
@@ -145,9 +148,19 @@ private:
             }
             return nullptr;
         }
+        /// Those that have been taken since.
+        void count(std::size_t from) {
+            std::size_t bytes = 0;
+            for (; from < made_.cursor(); ++from) {
+                const kafka_output& r = std::as_const(made_).value(from);
+                bytes += (r.key ? r.key->size() : 0) + (r.value ? r.value->size() : 0);
+            }
+            count_bytes(bytes_, bytes);
+        }
 
         std::unique_ptr<sink_writer<kafka_output>> to_;
         F f_;
+        gauge<std::int64_t>* bytes_;
         batch<kafka_output> made_;
     };
 

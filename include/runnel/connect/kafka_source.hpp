@@ -85,7 +85,12 @@ private:
 
         poll_result poll(batch<T>& into, std::size_t limit) override {
             const bool any = from_->fetch(limit);
-            while (const kafka_record* r = from_->next()) append(*r, into);
+            std::size_t bytes = 0;
+            while (const kafka_record* r = from_->next()) {
+                bytes += (r->key ? r->key->size() : 0) + (r->value ? r->value->size() : 0);
+                append(*r, into);
+            }
+            count_bytes(context_.bytes, bytes);
             if (from_->is_at_end()) return poll_result::finished();
             return any ? poll_result::more() : poll_result::wait();
         }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <tuple>
 
 #include "runnel/checkpoint/snapshot.hpp"
@@ -43,6 +44,8 @@ struct operator_context {
     const checkpoint_observer* on_step = nullptr;
     /// Where keyed state is kept that is not in use; null: all in memory.
     state_backend* state = nullptr;
+    /// Has a record that was late, and is only counted, shown in the job's status; empty: nobody looks.
+    std::function<void(std::string_view why, std::string_view value)> show_late = {};
 
     bool keeps_failed() const noexcept { return failures != nullptr && !failures->gives_up(); }
 };

@@ -26,6 +26,7 @@ struct subtask_status {
     std::uint64_t records_out = 0;
     std::uint64_t late_dropped = 0;
     std::uint64_t skipped = 0;
+    std::int64_t bytes = -1;  ///< See `operator_status`.
     std::int64_t keys = -1;
     timestamp watermark = timestamp::min();
     /// The input or split that event time waits for, and since when; see `operator_status`.
@@ -51,6 +52,7 @@ struct operator_status {
     std::uint64_t records_out = 0;  ///< Main output; 0 for sinks.
     std::uint64_t late_dropped = 0;
     std::uint64_t skipped = 0;
+    std::int64_t bytes = -1;  ///< Read by a source or written by a sink; -1 where that is not known.
     std::int64_t keys = -1;  ///< That have state now; -1 where that is not known.
     /// Lowest watermark of its subtasks; `min` before the first, `max` when all have ended.
     timestamp watermark = timestamp::min();
@@ -68,6 +70,8 @@ struct operator_status {
     std::string trouble;
     /// Of sources. How many records there are that it has not read yet, if it knows.
     std::optional<std::uint64_t> lag;
+    /// The same for each split where it is known.
+    std::map<std::string, std::uint64_t> lag_by_split;
     /// Of sinks: time between leaving the source and having been written, of the last record in each run of a subtask.
     /// What has waited in a part-filled batch on the way may have taken longer, by up to the flush interval. A window's
     /// result left the source with the record that completed the window.
@@ -108,6 +112,9 @@ struct job_status {
     std::size_t memory_reserved = 0;  ///< Bytes that all channels can hold at most; never above the budget.
     /// The latest records that were skipped, newest last; at most 16.
     std::vector<bad_record> bad_records;
+    /// Some of the records that were dropped as late, newest last; at most 16. Each subtask of an operator gives its
+    /// first, second, fourth, eighth ...
+    std::vector<bad_record> late_records;
     checkpoint_status checkpoints;
 };
 

@@ -8,6 +8,7 @@
 
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
+#include "runnel/core/metrics.hpp"
 #include "runnel/core/receiver.hpp"
 
 namespace runnel {
@@ -23,6 +24,8 @@ struct sink_context {
     /// Names this sink of this job, the same in every run, apart from others. Empty: the job makes no checkpoints, and
     /// results are made visible as they come; else a transactional sink leaves that to `sink::commit`.
     std::string owner = {};
+    /// Where a writer counts the bytes that it has written, by `count_bytes`; null: nobody looks.
+    gauge<std::int64_t>* bytes = nullptr;
 };
 
 /// A `sink_writer<T>` whatever its records are. Thread safety: unsafe; one subtask at a time uses it.

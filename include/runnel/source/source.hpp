@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "runnel/core/batch.hpp"
 #include "runnel/core/clock.hpp"
 #include "runnel/core/error.hpp"
+#include "runnel/core/metrics.hpp"
 #include "runnel/core/timestamp.hpp"
 
 namespace runnel {
@@ -53,6 +55,8 @@ struct reader_context {
     /// The split has appeared since the job, or the one whose state it goes on from, began: nothing of it is to be left
     /// out, wherever reading begins in others.
     bool appeared = false;
+    /// Where a reader counts the bytes that it has read, by `count_bytes`; null: nobody looks.
+    gauge<std::int64_t>* bytes = nullptr;
 };
 
 /// A `split_reader<T>` whatever its records are. Thread safety: unsafe; one subtask at a time uses it.
@@ -98,6 +102,8 @@ struct source_condition {
     std::string trouble = {};
     /// How many records there are that it has not read yet, if it knows.
     std::optional<std::uint64_t> lag = {};
+    /// The same for each split where it is known.
+    std::map<std::string, std::uint64_t> lag_by_split = {};
 };
 
 /// A `source<T>` whatever its records are.
