@@ -94,8 +94,8 @@ private:
     }
 
     /// When a queue is full, its broker is asked for no more. That it has room again librdkafka sees when it has
-    /// something else to do, or after a second: so it is given something, once for a quarter of a full queue, if no more
-    /// than that is left.
+    /// something else to do, or after a second: so it is given something, once for a quarter of a full queue, if no
+    /// more than that is left.
     void wake_fetcher() {
         if (rd_kafka_queue_length(queue_.get()) * (taken_bytes_ / taken_) > session_->queue_bytes() / 4) return;
         taken_ = taken_bytes_ = 0;

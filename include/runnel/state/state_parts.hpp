@@ -16,9 +16,9 @@ namespace runnel::detail {
 
 /// All that a key can have: the states and timers that a function has declared.
 ///
-/// A record is what one key has of them, encoded: of each state, in the order of declaration, what a snapshot has of it,
-/// or nothing, behind its size; the same of each timer by event time, then of each by processing time. Its layout is
-/// that of the declarations, so it is not to outlive them.
+/// A record is what one key has of them, encoded: of each state, in the order of declaration, what a snapshot has of
+/// it, or nothing, behind its size; the same of each timer by event time, then of each by processing time. Its layout
+/// is that of the declarations, so it is not to outlive them.
 ///
 /// The key itself is known by its bytes, the first two of which are its key group, the higher byte first.
 struct state_parts {
