@@ -2,7 +2,6 @@
 
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/kafka/source_job.hpp"
@@ -13,19 +12,6 @@ namespace {
 
 using found = std::map<std::string, std::vector<std::string>>;
 
-/// Waits until the status of the job's source is as wanted.
-template <class F>
-operator_status wait_for_status(job& j, F is_so) {
-    const auto end = std::chrono::steady_clock::now() + 60s;
-    for (;;) {
-        operator_status s = j.status().operators.at(0);
-        if (is_so(s)) return s;
-        if (j.is_done()) FAIL("the job has ended: " << failure_of(j));
-        if (std::chrono::steady_clock::now() > end) FAIL("the status is not so in time; trouble: " << s.trouble);
-        std::this_thread::sleep_for(5ms);
-    }
-}
-
 /// The error of a job that cannot start, or fails.
 std::string failure_of_reading(kafka_topics topics, kafka_source_options options, kafka_cluster from) {
     gathered out;
@@ -34,12 +20,6 @@ std::string failure_of_reading(kafka_topics topics, kafka_source_options options
         return failure_of(j);
     } catch (const std::exception& e) {
         return e.what();
-    }
-}
-void check_contains(const std::string& text, const std::vector<std::string>& parts) {
-    for (const std::string& part : parts) {
-        INFO(text);
-        CHECK(text.find(part) != std::string::npos);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -106,6 +107,26 @@ inline job read_into(gathered& into, kafka_topics topics, kafka_source_options o
     pipeline p{"reader"};
     p.from(from_kafka(std::move(from), std::move(topics), see, std::move(options))).named("topics").to(into.sink());
     return std::move(p).start(of_job);
+}
+
+/// Waits until the status of the job's source is as wanted.
+template <class F>
+operator_status wait_for_status(job& j, F is_so) {
+    const auto end = std::chrono::steady_clock::now() + 60s;
+    for (;;) {
+        operator_status s = j.status().operators.at(0);
+        if (is_so(s)) return s;
+        if (j.is_done()) FAIL("the job has ended: " << failure_of(j));
+        if (std::chrono::steady_clock::now() > end) FAIL("the status is not so in time; trouble: " << s.trouble);
+        std::this_thread::sleep_for(5ms);
+    }
+}
+
+inline void check_contains(const std::string& text, const std::vector<std::string>& parts) {
+    for (const std::string& part : parts) {
+        INFO(text);
+        CHECK(text.find(part) != std::string::npos);
+    }
 }
 
 }  // namespace kafka_test
