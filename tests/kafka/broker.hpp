@@ -38,7 +38,7 @@ inline bool can_control() {
     return false;
 }
 
-/// "kill 1", "start 1", "pause 1", "resume 1": returns when that is so.
+/// "kill 1", "start 1", "pause 1", "resume 1", "allow USER OPERATION RESOURCE NAME": returns when that is so.
 inline void control(const std::string& what) {
     sockaddr_un to{};
     to.sun_family = AF_UNIX;

@@ -5,7 +5,15 @@ The brokers listen on loopback alone, on ports chosen here, with folders of thei
 is. Their jars are fetched by Maven once, into ~/.cache/runnel. The command finds in its environment
   KAFKA_BOOTSTRAP  the brokers' addresses. If it is set already, no cluster is started.
   KAFKA_CONTROL    a Unix socket; each connection sends one line, "kill N", "pause N", "resume N" or "start N" for
-                   broker N = 1, 2, ..., and reads "done" when that is so: a broker that was started answers clients.
+                   broker N = 1, 2, ..., and reads "done" when that is so: a broker that was started answers clients;
+                   or "allow USER OPERATION RESOURCE NAME", such as "allow bob read topic clicks"
+  KAFKA_PROXIED    "PORT>PORT,..." for each broker: clients that come to the second port are told that the broker is at
+                   the first, where a proxy of theirs may listen
+and with --secured, of brokers where clients of all the other ports may do everything
+  KAFKA_SASL       addresses where clients give a name by SASL/PLAIN, and may do what rules (ACLs) say: the names are
+                   "ann" and "bob", the passwords "secret of ann" and "secret of bob"
+  KAFKA_TLS        addresses where clients speak TLS, and may do everything
+  KAFKA_CA         the file of the certificate to trust there
 The exit code is the command's; 77 if there can be no cluster here. The reason is printed, and with
 --list ARGUMENT, which makes the command list its tests, a line "SKIPPED name" for each.
 """
@@ -22,6 +30,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -84,23 +93,71 @@ def free_ports(count):
         return ports
 
 
+def ask(port, request, version, body):
+    """The answer of the broker at `port` to a request of Kafka's protocol, without the number that heads it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+        body = struct.pack(">hhi", request, version, 1) + text("probe") + body
+        s.sendall(struct.pack(">i", len(body)) + body)
+        with s.makefile("rb") as answer:
+            size, = struct.unpack(">i", answer.read(4))
+            return answer.read(size)[4:]
+
+
+def text(value):
+    return struct.pack(">h", len(value.encode())) + value.encode()
+
+
 def brokers_known_to(port):
-    """How many brokers the one at `port` tells its clients of (Metadata request, version 4); 0 if it does not answer."""
+    """How many brokers the one at `port` tells its clients of; 0 if it does not answer."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
-            client = b"probe"
-            request = struct.pack(">hhih", 3, 4, 1, len(client)) + client + struct.pack(">ib", 0, 0)
-            s.sendall(struct.pack(">i", len(request)) + request)
-            with s.makefile("rb") as answer:
-                size, = struct.unpack(">i", answer.read(4))
-                return struct.unpack_from(">iii", answer.read(size))[2]
+        return struct.unpack_from(">ii", ask(port, 3, 4, struct.pack(">ib", 0, 0)))[1]  # Metadata
     except (OSError, struct.error):
         return 0
 
 
+RESOURCES = {"topic": 2, "group": 3, "transactional_id": 5}
+OPERATIONS = {"read": 3, "write": 4, "describe": 8}
+
+
+def allow(port, user, operation, resource, name):
+    """Gives a user a right, and returns when the broker at `port` knows."""
+    LITERAL, ALLOWED = 3, 3
+    rule = (struct.pack(">b", RESOURCES[resource]) + text(name) + struct.pack(">b", LITERAL) + text("User:" + user) +
+            text("*") + struct.pack(">bb", OPERATIONS[operation], ALLOWED))
+    _, count, failure = struct.unpack_from(">iih", ask(port, 30, 1, struct.pack(">i", 1) + rule))  # CreateAcls
+    if count != 1 or failure:
+        raise ValueError(f"the right is not given: error {failure}")
+    while True:
+        answer = ask(port, 29, 1, rule)  # DescribeAcls
+        _, failure, message = struct.unpack_from(">ihh", answer)
+        if failure:
+            raise ValueError(f"rights are not told: error {failure}")
+        if struct.unpack_from(">i", answer, 8 + max(0, message))[0]:
+            return
+        time.sleep(0.01)
+
+
+KEYS_PASSWORD = "of the tests"
+
+
+def make_keys(file):
+    """A key for 127.0.0.1, and a certificate that it has signed itself."""
+    made = subprocess.run(["keytool", "-genkeypair", "-keystore", str(file), "-storetype", "PKCS12", "-storepass",
+                           KEYS_PASSWORD, "-alias", "broker", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-ext",
+                           "san=ip:127.0.0.1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    if made.returncode:
+        raise NoCluster("no keys could be made:\n" + made.stdout)
+
+
+LISTENERS = ("PLAINTEXT", "CONTROLLER", "PROXIED", "SASL", "TLS")
+
+
 class Broker:
-    def __init__(self, number, ports, folder, classpath, controllers, brokers, settings, sustained):
-        self.port = ports[0]
+    def __init__(self, number, ports, folder, classpath, controllers, brokers, settings, sustained, keys):
+        ports = dict(zip((*LISTENERS, "proxy"), ports))
+        self.ports = ports
+        self.port = ports["PLAINTEXT"]
         self.folder = folder / str(number)
         self.folder.mkdir()
         self.process = None
@@ -109,11 +166,10 @@ class Broker:
             "process.roles": "broker,controller",
             "node.id": number,
             "controller.quorum.voters": controllers,
-            "listeners": f"PLAINTEXT://127.0.0.1:{ports[0]},CONTROLLER://127.0.0.1:{ports[1]}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{ports[0]}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,"
+                                              "SASL:SASL_PLAINTEXT,TLS:SSL",
             "log.dirs": self.folder / "data",
             "default.replication.factor": replicas,
             "min.insync.replicas": max(1, replicas - 1),
@@ -133,6 +189,23 @@ class Broker:
             "broker.heartbeat.interval.ms": 300,
             "broker.session.timeout.ms": 3000,
         }
+        listeners = LISTENERS if keys else LISTENERS[:3]
+        told = {**ports, "PROXIED": ports["proxy"]}
+        config["listeners"] = ",".join(f"{name}://127.0.0.1:{ports[name]}" for name in listeners)
+        config["advertised.listeners"] = ",".join(f"{name}://127.0.0.1:{told[name]}" for name in listeners
+                                                  if name != "CONTROLLER")
+        if keys:
+            users = "".join(f' user_{name}="secret of {name}"' for name in ("ann", "bob"))
+            config.update({
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": "User:ANONYMOUS",
+                "sasl.enabled.mechanisms": "PLAIN",
+                "listener.name.sasl.plain.sasl.jaas.config":
+                    f"org.apache.kafka.common.security.plain.PlainLoginModule required{users};",
+                "ssl.keystore.type": "PKCS12",
+                "ssl.keystore.location": keys,
+                "ssl.keystore.password": KEYS_PASSWORD,
+            })
         config.update(settings)
         (self.folder / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in config.items()))
         (self.folder / "log4j2.properties").write_text(
@@ -171,20 +244,37 @@ class Broker:
 
 
 class Cluster:
-    def __init__(self, folder, count, settings, sustained):
+    def __init__(self, folder, count, settings, sustained, secured):
         classpath = str(jars() / "*")
-        ports = free_ports(2 * count)
-        controllers = ",".join(f"{i + 1}@127.0.0.1:{ports[2 * i + 1]}" for i in range(count))
-        self.brokers = [Broker(i + 1, ports[2 * i:], folder, classpath, controllers, count, settings, sustained)
-                        for i in range(count)]
+        self.folder = folder
+        self.keys = folder / "keys" if secured else None
+        each = len(LISTENERS) + 1
+        ports = free_ports(each * count)
+        controllers = ",".join(f"{i + 1}@127.0.0.1:{ports[each * i + 1]}" for i in range(count))
+        self.brokers = [Broker(i + 1, ports[each * i:], folder, classpath, controllers, count, settings, sustained,
+                               self.keys) for i in range(count)]
 
-    def bootstrap(self):
-        return ",".join(f"127.0.0.1:{b.port}" for b in self.brokers)
+    def at(self, listener):
+        return ",".join(f"127.0.0.1:{b.ports[listener]}" for b in self.brokers)
+
+    def environment(self):
+        found = {
+            "KAFKA_BOOTSTRAP": self.at("PLAINTEXT"),
+            "KAFKA_PROXIED": ",".join(f"{b.ports['proxy']}>{b.ports['PROXIED']}" for b in self.brokers),
+        }
+        if self.keys:
+            authority = self.folder / "certificate"
+            authority.write_text(ssl.get_server_certificate(("127.0.0.1", self.brokers[0].ports["TLS"])))
+            found.update({"KAFKA_SASL": self.at("SASL"), "KAFKA_TLS": self.at("TLS"), "KAFKA_CA": str(authority)})
+        return found
 
     def start(self):
         # An id that begins with a minus would be taken for an option.
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        for broker, process in [(b, b.format(cluster)) for b in self.brokers]:
+        formats = [(b, b.format(cluster)) for b in self.brokers]
+        if self.keys:
+            make_keys(self.keys)
+        for broker, process in formats:
             if process.wait():
                 raise broker.failure("a broker's folder could not be formatted")
         for broker in self.brokers:
@@ -207,8 +297,11 @@ class Cluster:
             broker.kill()
 
     def obey(self, line):
-        verb, number = line.split()
-        broker = self.brokers[int(number) - 1]
+        verb, rest = line.rstrip("\n").split(" ", 1)
+        if verb == "allow":
+            allow(self.brokers[0].port, *rest.split(" ", 3))
+            return "done\n"
+        broker = self.brokers[int(rest) - 1]
         if verb == "kill":
             broker.kill()
         elif verb == "start":
@@ -228,7 +321,7 @@ def run(command, cluster, folder):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "control"))
         server.listen()
-        environment = dict(os.environ, KAFKA_BOOTSTRAP=cluster.bootstrap(), KAFKA_CONTROL=str(folder / "control"))
+        environment = {**os.environ, **cluster.environment(), "KAFKA_CONTROL": str(folder / "control")}
         process = subprocess.Popen(command, env=environment, preexec_fn=dies_with_parent)
         ended = os.pidfd_open(process.pid)
         try:
@@ -237,7 +330,7 @@ def run(command, cluster, folder):
                 with connection, connection.makefile("rw") as asked:
                     try:
                         asked.write(cluster.obey(asked.readline()))
-                    except (ValueError, IndexError, NoCluster) as problem:
+                    except (ValueError, KeyError, IndexError, TypeError, OSError, struct.error, NoCluster) as problem:
                         asked.write(f"failed: {problem}\n")
             return process.wait()
         finally:
@@ -269,6 +362,7 @@ def main():
     parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the brokers")
     parser.add_argument("--sustained", action="store_true", help="brokers that start more slowly, and then are faster")
+    parser.add_argument("--secured", action="store_true", help="brokers that also take clients by SASL and TLS")
     parser.add_argument("--list", metavar="ARGUMENT", help="makes the command list its tests")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -285,7 +379,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
         folder = pathlib.Path(name)
         try:
-            cluster = Cluster(folder, options.brokers, dict(s.split("=", 1) for s in options.set), options.sustained)
+            cluster = Cluster(folder, options.brokers, dict(s.split("=", 1) for s in options.set), options.sustained,
+                              options.secured)
         except NoCluster as reason:
             return skip(command, options.list, reason)
         try:

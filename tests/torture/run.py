@@ -20,7 +20,8 @@ KAFKA = [sys.executable, "-B", str(ROOT / "tests" / "servers" / "kafka.py"), "--
 
 # Per id: program, its arguments, what it is told by the environment.
 PROGRAMS = {
-    "R1": [("torture_kills", ["10000"], {}), ("torture_kafka_kills", ["300"], {})],
+    "R1": [("torture_kills", ["10000"], {}), ("torture_kafka_kills", ["300"], {}),
+           ("test_kafka", ["-tc=outage*"], {"RUNNEL_KAFKA_OUTAGE": "30"})],
     "R2": [("torture_steps", ["50"], {})],
     "R3": [("torture_checkpoint_power", ["100000"], {}), ("torture_log_power", ["100000"], {})],
     "R4": [("torture_log_tail", ["200000"], {})],
