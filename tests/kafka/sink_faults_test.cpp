@@ -80,7 +80,9 @@ TEST_CASE("partitions that are added while a job writes are written to: a key ma
         CAPTURE(k);
         std::set<int> all;
         // The first records are where they were, later ones where the key belongs now: once, and each part in order.
-        for (const auto& [partition, n] : found[k]) {
+        for (const auto& at : found[k]) {
+            const std::int32_t partition = at.first;
+            const int n = at.second;
             CHECK(all.insert(n).second);
             if (n == 0) CHECK(partition == partition_of(k, 2));
             else CHECK((partition == partition_of(k, 2) || partition == partition_of(k, 5)));
