@@ -59,7 +59,7 @@ public:
             throw io_error("cannot write to database \"" + path_ + "\": it, or its folder, is read-only. Give this "
                                "program the right to write to both",
                            EACCES);
-        run("PRAGMA journal_mode=WAL", "open");
+        use_wal(busy_timeout);
         // In WAL mode the same as FULL; where there is no WAL mode, it makes the end of the journal durable too.
         run("PRAGMA synchronous=EXTRA", "open");
     }
@@ -109,6 +109,20 @@ public:
     statement set_marker;
 
 private:
+    /// Of programs that do this to a new database at the same time, SQLite refuses some at once: its own waiting is not
+    /// for those that would have to give up a lock first.
+    void use_wal(std::chrono::milliseconds busy_timeout) {
+        const auto end =
+            std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(busy_timeout, std::chrono::hours(24));
+        const statement s = prepare("PRAGMA journal_mode=WAL", "open");
+        for (;;) {
+            const int result = sqlite3_step(s.get());
+            sqlite3_reset(s.get());
+            if (result == SQLITE_ROW || result == SQLITE_DONE) return;
+            if ((result & 0xFF) != SQLITE_BUSY || std::chrono::steady_clock::now() >= end) check(result, "open");
+            sqlite3_sleep(1);
+        }
+    }
     int system_error() const { return db_ ? sqlite3_system_errno(db_) : ENOMEM; }
     /// SQLite's text, and the system's behind it if there is one.
     std::string reason() const {
