@@ -111,7 +111,10 @@ kafka_client::kafka_client(rd_kafka_type_t type, const kafka_cluster& cluster, c
     if (const auto problems = apply(conf.get(), cluster_, defaults, fixed); !problems.empty())
         throw error("kafka: " + problems.front() + ".");
     rd_kafka_conf_set_opaque(conf.get(), this);
-    rd_kafka_conf_set_log_cb(conf.get(), [](const rd_kafka_t*, int, const char*, const char*) {});
+    rd_kafka_conf_set_log_cb(conf.get(), [](const rd_kafka_t* of, int, const char* kind, const char* text) {
+        // Why a transaction has failed is told here alone where another call than its commit meets that.
+        if (std::string_view(kind) == "TXNERR") static_cast<kafka_client*>(rd_kafka_opaque(of))->set_trouble(text);
+    });
     rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int reason, const char* text, void* self) {
         // A summary, and for the rest the reasons that have led to it.
         if (reason == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return;
@@ -160,6 +163,23 @@ std::vector<kafka_client::topic_partitions> kafka_client::topics(const std::stri
     return found;
 }
 
+rd_kafka_resp_err_t kafka_client::committed(rd_kafka_topic_partition_list_t* of,
+                                            std::chrono::milliseconds timeout) const {
+    const auto end = std::chrono::steady_clock::now() + timeout;
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        const auto part = std::clamp<std::int64_t>(left.count(), 1, 1000);
+        const rd_kafka_resp_err_t failure = rd_kafka_committed(get(), of, static_cast<int>(part));
+        if (failure != RD_KAFKA_RESP_ERR__TIMED_OUT) return failure;
+        // A group that this user may not look at is looked for all the time; only the consumer's queue is told why.
+        const kafka_queue queue(rd_kafka_queue_get_consumer(get()));
+        while (const kafka_event e{queue ? rd_kafka_queue_poll(queue.get(), 0) : nullptr})
+            if (rd_kafka_event_error(e.get()) == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+                return RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+        if (std::chrono::steady_clock::now() >= end) return failure;
+    }
+}
+
 std::string kafka_client::trouble() const {
     std::lock_guard lock(mutex_);
     return trouble_;
@@ -179,8 +199,9 @@ void kafka_client::fail(const std::string& what, rd_kafka_resp_err_t reason) con
 
 void kafka_client::fail(const std::string& what, const rd_kafka_error_t* failure) const {
     const rd_kafka_resp_err_t reason = rd_kafka_error_code(failure);
-    throw kafka_error(
-        "cannot " + what + ": " + rd_kafka_error_string(failure) + "." + std::string(kafka_advice(reason)), reason);
+    std::string text = "cannot " + what + ": " + rd_kafka_error_string(failure);
+    if (const std::string why = trouble(); reason == RD_KAFKA_RESP_ERR__STATE && !why.empty()) text += " (" + why + ")";
+    throw kafka_error(text + "." + std::string(kafka_advice(reason)), reason);
 }
 
 }  // namespace runnel::detail

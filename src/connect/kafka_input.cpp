@@ -289,7 +289,7 @@ std::vector<std::int64_t> kafka_input::committed(kafka_session& s,
     const kafka_offsets list = list_of(partitions);
     kafka_client& client = s.client();
     client.check("read what group \"" + options_.group + "\" has committed",
-                 rd_kafka_committed(client.get(), list.get(), client.timeout_ms()));
+                 client.committed(list.get(), client.cluster().timeout));
     std::vector<std::int64_t> offsets;
     for (int i = 0; i < list->cnt; ++i) {
         const rd_kafka_topic_partition_t& p = list->elems[i];

@@ -61,10 +61,19 @@ kafka_settings kafka_producer_fixed(const std::string& transactional_id) {
     return s;
 }
 
-kafka_error not_delivered(const rd_kafka_message_t& m) {
-    return {"cannot write to " + kafka_place(rd_kafka_topic_name(m.rkt), m.partition) + ": " + rd_kafka_err2str(m.err) +
-                "." + std::string(kafka_advice(m.err)),
-            m.err};
+kafka_error kafka_producer::not_delivered(const rd_kafka_message_t& m) const {
+    rd_kafka_resp_err_t reason = m.err;
+    std::string why = rd_kafka_err2str(reason);
+    char text[512] = "";
+    // What a producer drops that can't go on says only that.
+    if (reason == RD_KAFKA_RESP_ERR__PURGE_QUEUE || reason == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+        if (const auto fatal = rd_kafka_fatal_error(get(), text, sizeof text); fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            reason = fatal;
+            why = text;
+        }
+    return {"cannot write to " + kafka_place(rd_kafka_topic_name(m.rkt), m.partition) + ": " + why + "." +
+                std::string(kafka_advice(reason)),
+            reason};
 }
 
 kafka_producer::kafka_producer(const kafka_target& target, const std::string& transactional_id)
@@ -213,7 +222,7 @@ void kafka_transactions::delivered(const rd_kafka_message_t& m) noexcept {
     // Whatever is purged is so because something else has failed.
     if (m.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) return;
     const std::lock_guard lock(mutex_);
-    if (!lost_) lost_ = not_delivered(m);
+    if (!lost_) lost_ = producer_.not_delivered(m);
 }
 
 std::optional<checkpoint_id> kafka_transactions::read_marker(const kafka_target& target) const {
@@ -226,7 +235,8 @@ std::optional<checkpoint_id> kafka_transactions::read_marker(const kafka_target&
         const kafka_offsets of(rd_kafka_topic_partition_list_new(1));
         rd_kafka_topic_partition_t& at = *rd_kafka_topic_partition_list_add(of.get(), topic_.c_str(), 0);
         // Waits until no transaction is open any more that would change it.
-        rd_kafka_resp_err_t failure = rd_kafka_committed(reader.get(), of.get(), std::min(reader.timeout_ms(), 5000));
+        rd_kafka_resp_err_t failure =
+            reader.committed(of.get(), std::min<milliseconds>(target.cluster.timeout, milliseconds(5000)));
         if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) failure = at.err;
         if (failure == RD_KAFKA_RESP_ERR_NO_ERROR)
             return at.offset < 0 ? std::nullopt : std::optional(static_cast<checkpoint_id>(at.offset));

@@ -34,9 +34,6 @@ public:
     virtual void delivered(const rd_kafka_message_t& m) noexcept = 0;
 };
 
-/// What has become of a record that has not arrived.
-kafka_error not_delivered(const rd_kafka_message_t& m);
-
 /// An idempotent producer.
 /// Thread safety: safe.
 class kafka_producer {
@@ -49,6 +46,8 @@ public:
 
     kafka_client& client() noexcept { return client_; }
     rd_kafka_t* get() const noexcept { return client_.get(); }
+    /// What has become of a record that has not arrived.
+    kafka_error not_delivered(const rd_kafka_message_t& m) const;
     /// Throws `error` if the record cannot be written: its size, time, topic or partition. A topic or partition that
     /// has not been seen yet is asked for.
     void check(const kafka_output& r);

@@ -100,7 +100,7 @@ private:
     void failed(writer_state& w, const rd_kafka_message_t& m) noexcept {
         const std::int64_t ms = rd_kafka_message_timestamp(&m, nullptr);
         const std::lock_guard lock(mutex_);
-        w.lost_.emplace_back(std::make_exception_ptr(not_delivered(m)),
+        w.lost_.emplace_back(std::make_exception_ptr(producer_.not_delivered(m)),
                              ms > 0 ? timestamp(std::chrono::milliseconds(ms)) : timestamp::min());
     }
 
