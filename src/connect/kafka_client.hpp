@@ -103,7 +103,7 @@ public:
     /// Topics of the cluster, or the one named.
     std::vector<topic_partitions> topics(const std::string* only, std::chrono::milliseconds timeout);
 
-    /// Sets the offsets that the consumer's group has committed for these partitions, if they are told within `timeout`.
+    /// Sets the offsets that the consumer's group has committed for these partitions, if they are told in time.
     rd_kafka_resp_err_t committed(rd_kafka_topic_partition_list_t* of, std::chrono::milliseconds timeout) const;
 
     /// What is wrong now with the way to the brokers; empty: nothing that is known. It is told when librdkafka's main

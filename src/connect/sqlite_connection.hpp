@@ -112,8 +112,8 @@ private:
     /// Of programs that do this to a new database at the same time, SQLite refuses some at once: its own waiting is not
     /// for those that would have to give up a lock first.
     void use_wal(std::chrono::milliseconds busy_timeout) {
-        const auto end =
-            std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(busy_timeout, std::chrono::hours(24));
+        const auto longest = std::chrono::milliseconds(std::chrono::hours(24));
+        const auto end = std::chrono::steady_clock::now() + std::min(busy_timeout, longest);
         const statement s = prepare("PRAGMA journal_mode=WAL", "open");
         for (;;) {
             const int result = sqlite3_step(s.get());
