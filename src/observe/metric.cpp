@@ -177,6 +177,11 @@ private:
                         [](const operator_status& o, const subtask_status& s) {
                             return o.inputs.empty() || s.bytes < 0 ? number() : number(static_cast<double>(s.bytes));
                         });
+        begin("runnel_in_trouble", metric_kind::gauge,
+              "1 while something keeps a source from reading, or a sink from writing, what it could.");
+        each_operator([&](const job_status&, const operator_status& o) {
+            if (o.inputs.empty() || o.kind == "sink") show(o.trouble.empty() ? 0 : 1);
+        });
         begin("runnel_source_lag_records", metric_kind::gauge,
               "Records that are there and that a source has not read yet, where that is known.");
         each_operator([&](const job_status&, const operator_status& o) {

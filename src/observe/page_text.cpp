@@ -634,7 +634,8 @@ const std::string_view page_script = R"js('use strict';
       }
       bad.show([...kinds.values()].slice(0, 5));
       late.show([...job.late_records].reverse().slice(0, 3));
-      const said = [job.failure, c.last_failure].filter((t) => t);
+      const troubles = job.operators.filter((o) => o.trouble).map((o) => `${o.name}: ${o.trouble}`);
+      const said = [job.failure, c.last_failure, ...troubles].filter((t) => t);
       panels.errors.root.hidden = said.length === 0;
       errors.show(said);
     };

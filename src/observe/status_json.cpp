@@ -53,6 +53,7 @@ struct operator_json {
     double busy = 0, blocked = 0, idle = 0;
     std::optional<std::uint64_t> state_bytes;
     std::optional<std::int64_t> keys, bytes;
+    std::string trouble;
     std::optional<std::uint64_t> lag;
     std::map<std::string, std::uint64_t> lag_by_split;
     std::optional<histogram_json> latency;
@@ -61,7 +62,7 @@ struct operator_json {
 BOOST_DESCRIBE_STRUCT(operator_json, (),
                       (name, kind, detail, inputs, is_chained, records_in, records_out, late_dropped, skipped,
                        watermark, is_ended, held_by, held_for, queue_fill, busy, blocked, idle, state_bytes, keys,
-                       bytes, lag, lag_by_split, latency, subtasks))
+                       bytes, trouble, lag, lag_by_split, latency, subtasks))
 
 struct bad_record_json {
     std::string where, why, raw;
@@ -149,6 +150,7 @@ operator_json of(const operator_status& o, const job_status& j) {
         out.state_bytes = at->second;
     if (o.keys >= 0) out.keys = o.keys;
     if (o.bytes >= 0) out.bytes = o.bytes;
+    out.trouble = o.trouble;
     out.lag = o.lag;
     out.lag_by_split = o.lag_by_split;
     if (o.kind == "sink") out.latency = of(o.latency);

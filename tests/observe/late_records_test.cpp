@@ -73,7 +73,7 @@ TEST_CASE("at most sixteen late records are shown, and a type without a text sho
     CHECK(s.late_records[0].raw.empty());
 }
 
-TEST_CASE("bytes and lag are told where they are known") {
+TEST_CASE("trouble of sources and sinks is told, bytes and lag where they are known") {
     job_status s;
     s.name = "x";
     s.operators.resize(3);
@@ -84,18 +84,23 @@ TEST_CASE("bytes and lag are told where they are known") {
     s.operators[0].lag_by_split = {{"clicks/0", 2}, {"clicks/1", 3}};
     s.operators[1].name = "out";
     s.operators[1].kind = "sink";
+    s.operators[1].trouble = "cannot reach it";
     s.operators[1].inputs = {0};
     s.operators[1].subtasks.resize(1);
     s.operators[1].subtasks[0].bytes = 0;
     s.operators[2].name = "other";
+    s.operators[2].inputs = {0};
     s.operators[2].subtasks.resize(1);
     std::vector<std::string> found;
     const std::string text = observe::to_prometheus(std::vector{s});
-    for (const char* family : {"runnel_bytes_in_total", "runnel_bytes_out_total", "runnel_source_lag_records",
-                               "runnel_split_lag_records"})
+    for (const char* family : {"runnel_in_trouble", "runnel_bytes_in_total", "runnel_bytes_out_total",
+                               "runnel_source_lag_records", "runnel_split_lag_records"})
         for (std::size_t at = 0; (at = text.find("\n" + std::string(family) + "{", at)) != text.npos; ++at)
             found.push_back(text.substr(at + 1, text.find('\n', at + 1) - at - 1));
-    CHECK(found == std::vector<std::string>{R"(runnel_bytes_in_total{pipeline="x",operator="in",subtask="1"} 70)",
+    CHECK(observe::detail::to_json({s}).find(R"("trouble":"cannot reach it")") != std::string::npos);
+    CHECK(found == std::vector<std::string>{R"(runnel_in_trouble{pipeline="x",operator="in"} 0)",
+                                            R"(runnel_in_trouble{pipeline="x",operator="out"} 1)",
+                                            R"(runnel_bytes_in_total{pipeline="x",operator="in",subtask="1"} 70)",
                                             R"(runnel_bytes_out_total{pipeline="x",operator="out",subtask="0"} 0)",
                                             R"(runnel_source_lag_records{pipeline="x",operator="in"} 5)",
                                             R"(runnel_split_lag_records{pipeline="x",operator="in",split="clicks/0"} 2)",
