@@ -211,13 +211,14 @@ void job_core::build() {
 
     std::size_t subtasks = 0;
     for (const task& t : tasks_) subtasks += graph_.parallelism_of(t.nodes[0], p);
-    executor_ = options_.executor;
-    if (executor_ == nullptr && !own_executor_) {
+    // Once: whoever waits for the job may look at it while the job is started again.
+    if (executor_ == nullptr) executor_ = options_.executor;
+    if (executor_ == nullptr) {
         const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
         own_executor_ =
             std::make_unique<pool_executor>(options_.threads ? options_.threads : std::min(cores, subtasks));
+        executor_ = own_executor_.get();
     }
-    if (executor_ == nullptr) executor_ = own_executor_.get();
 
     std::size_t number = 0;
     for (task& t : tasks_)
