@@ -19,6 +19,7 @@
 #include "runnel/codec/utf8.hpp"
 #include "runnel/core/error.hpp"
 #include "text_value.hpp"
+#include "value_place.hpp"
 
 namespace runnel::detail {
 
@@ -219,35 +220,20 @@ public:
     }
 
 private:
-    /// The way from the whole to the value in hand; for messages.
-    struct place {
-        const place* outer = nullptr;
-        std::string_view name = {};
-        std::uint64_t index = 0;
-    };
-    static std::string path(const place* p) {
-        if (p == nullptr) return {};
-        std::string text = path(p->outer);
-        if (p->name.empty()) return text + '[' + std::to_string(p->index) + ']';
-        if (!text.empty()) text += '.';
-        return text + excerpt(p->name);
-    }
     class inside {
     public:
-        inside(reader& of, place p) : of_(of), here_(p) { of_.place_ = &here_; }
+        inside(reader& of, value_place p) : of_(of), here_(p) { of_.place_ = &here_; }
         ~inside() { of_.place_ = here_.outer; }
         inside(const inside&) = delete;
         inside& operator=(const inside&) = delete;
 
     private:
         reader& of_;
-        place here_;
+        value_place here_;
     };
 
     [[noreturn, gnu::cold, gnu::noinline]] void fail(const std::string& why) const {
-        std::string text = "byte " + std::to_string(at_ + 1);
-        if (const std::string member = path(place_); !member.empty()) text += ", member '" + member + "'";
-        throw decode_error(text + ": " + why);
+        throw decode_error(at_place(at_ + 1, place_, why));
     }
 
     std::size_t rest() const noexcept { return bytes_.size() - at_; }
@@ -441,7 +427,7 @@ private:
     const std::string_view bytes_;
     std::size_t at_ = 0;
     std::uint64_t empties_;
-    const place* place_ = nullptr;
+    const value_place* place_ = nullptr;
 };
 
 }  // namespace

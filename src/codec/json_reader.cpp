@@ -25,6 +25,7 @@
 #include "runnel/core/error.hpp"
 #include "json_text.hpp"
 #include "text_value.hpp"
+#include "value_place.hpp"
 
 namespace runnel::detail {
 namespace {
@@ -68,26 +69,10 @@ public:
 
     /// Throws `decode_error`.
     [[noreturn, gnu::cold, gnu::noinline]] void fail_at(std::size_t byte, const std::string& why) const {
-        std::string text = "byte " + std::to_string(byte - start_ + 1);
-        if (const std::string member = path(place_); !member.empty()) text += ", member '" + member + "'";
-        throw decode_error(text + ": " + why);
+        throw decode_error(at_place(byte - start_ + 1, place_, why));
     }
 
 private:
-    /// The way from the whole to the value in hand; for messages.
-    struct place {
-        const place* outer = nullptr;
-        std::string_view name = {};
-        std::size_t index = 0;
-    };
-    static std::string path(const place* p) {
-        if (p == nullptr) return {};
-        std::string text = path(p->outer);
-        if (p->name.empty()) return text + '[' + std::to_string(p->index) + ']';
-        if (!text.empty()) text += '.';
-        return text + excerpt(p->name);
-    }
-
     bool at_end() const noexcept { return *next_ >= text_.size(); }
     std::size_t position() const noexcept { return std::min<std::size_t>(*next_, text_.size()); }
     /// First character of the next token; a line break at the end, where no token can start.
@@ -317,7 +302,7 @@ private:
     }
     void object(const text_type& type, void* into, int depth) {
         open('{', "an object", depth);
-        place here{place_};
+        value_place here{place_};
         std::uint64_t seen = 0;
         if (!closes('}')) {
             std::size_t guess = 0;
@@ -352,7 +337,7 @@ private:
         open('[', "an array", depth);
         type.clear(into);
         if (closes(']')) return;
-        place here{place_};
+        value_place here{place_};
         place_ = &here;
         do {
             value(*type.element, type.add(into), depth + 1);
@@ -364,7 +349,7 @@ private:
         const std::string what = "an array of " + std::to_string(type.count) + " values";
         const auto* const start = next_;
         open('[', what.c_str(), depth);
-        place here{place_};
+        value_place here{place_};
         if (!closes(']')) {
             place_ = &here;
             do {
@@ -381,7 +366,7 @@ private:
         open('{', "an object", depth);
         type.clear(into);
         if (closes('}')) return;
-        place here{place_};
+        value_place here{place_};
         do {
             const auto* const at = next_;
             std::string key;
@@ -431,7 +416,7 @@ private:
     const std::uint32_t* next_;
     time_unit unit_;
     std::string& scratch_;
-    const place* place_ = nullptr;
+    const value_place* place_ = nullptr;
 };
 
 }  // namespace

@@ -235,8 +235,7 @@ std::optional<checkpoint_id> kafka_transactions::read_marker(const kafka_target&
         const kafka_offsets of(rd_kafka_topic_partition_list_new(1));
         rd_kafka_topic_partition_t& at = *rd_kafka_topic_partition_list_add(of.get(), topic_.c_str(), 0);
         // Waits until no transaction is open any more that would change it.
-        rd_kafka_resp_err_t failure =
-            reader.committed(of.get(), std::min<milliseconds>(target.cluster.timeout, milliseconds(5000)));
+        rd_kafka_resp_err_t failure = reader.committed(of.get(), target.cluster.timeout);
         if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) failure = at.err;
         if (failure == RD_KAFKA_RESP_ERR_NO_ERROR)
             return at.offset < 0 ? std::nullopt : std::optional(static_cast<checkpoint_id>(at.offset));

@@ -4,6 +4,7 @@
 
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
+#include <chrono>
 #include <iomanip>
 #include <limits>
 #include <map>
@@ -18,6 +19,22 @@ struct described_pair {
     int n = 0;
 };
 BOOST_DESCRIBE_STRUCT(described_pair, (), (name, n))
+
+struct sealed {};
+struct tagged {
+    std::map<std::string, described_pair> tags;
+    std::pair<int, std::optional<double>> place;
+    std::chrono::milliseconds took;
+};
+BOOST_DESCRIBE_STRUCT(tagged, (), (tags, place, took))
+struct closed {
+    std::map<std::string, sealed> parts;
+};
+BOOST_DESCRIBE_STRUCT(closed, (), (parts))
+struct tree {
+    std::vector<tree> below;
+};
+BOOST_DESCRIBE_STRUCT(tree, (), (below))
 
 enum class colour { red, blue };
 BOOST_DESCRIBE_ENUM(colour, red, blue)
@@ -80,4 +97,18 @@ TEST_CASE("pairs, tuples, optionals and ranges are written part by part") {
     CHECK(shown(std::vector<bool>{true, false}) == "[true, false]");
     CHECK(shown(std::map<std::string, int>{{"a", 1}, {"b", 2}}) == "[(a, 1), (b, 2)]");
     CHECK(shown(std::vector<int>()) == "[]");
+}
+
+TEST_CASE("it is known which types have a text: all that can be displayed, unless they are built in too many levels") {
+    CHECK(runnel::displayable<int>);
+    CHECK(runnel::displayable<streamed>);
+    CHECK(runnel::displayable<colour>);
+    CHECK(runnel::displayable<std::vector<std::pair<int, std::string>>>);
+    CHECK(runnel::displayable<tagged>);
+    CHECK(shown(tagged{{{"a", {"x", 2}}}, {1, 0.5}, std::chrono::milliseconds(3)}) ==
+          R"({"tags":{"a":{"name":"x","n":2}},"place":[1,0.5],"took":3})");
+    CHECK_FALSE(runnel::displayable<sealed>);
+    CHECK_FALSE(runnel::displayable<std::optional<sealed>>);
+    CHECK_FALSE(runnel::displayable<closed>);
+    CHECK_FALSE(runnel::displayable<tree>);
 }

@@ -54,21 +54,26 @@ template <class T, int Levels>
 constexpr bool has_json() {
     if constexpr (Levels == 0) {
         return false;
-    } else if constexpr (std::is_same_v<T, bool> || text_integer<T> || std::is_same_v<T, float> ||
-                         std::is_same_v<T, double> || std::is_same_v<T, std::string> || std::is_same_v<T, timestamp>) {
-        return true;
-    } else if constexpr (std::is_enum_v<T>) {
-        return text_integer<std::underlying_type_t<T>>;
-    } else if constexpr (requires { typename T::rep; typename T::period; }) {
-        return text_integer<typename T::rep>;
     } else if constexpr (described<T>) {
-        bool all = true;
+        bool all = member_count<T> <= most_text_members;
         for_each_member<T>([&]<class M>(std::string_view, M T::*) { all = all && has_json<M, Levels - 1>(); });
         return all;
-    } else if constexpr (text_sequence<T> || optional_like<T>) {
+    } else if constexpr (!text_form<T>) {
+        return false;
+    } else if constexpr (std::is_enum_v<T>) {
+        return has_json<std::underlying_type_t<T>, Levels>();
+    } else if constexpr (requires { typename T::rep; }) {
+        return has_json<typename T::rep, Levels>();
+    } else if constexpr (tuple_like<T>) {
+        return []<std::size_t... I>(std::index_sequence<I...>) {
+            return (has_json<std::tuple_element_t<I, T>, Levels - 1>() && ...);
+        }(std::make_index_sequence<std::tuple_size_v<T>>());
+    } else if constexpr (requires { typename T::mapped_type; }) {
+        return has_json<typename T::mapped_type, Levels - 1>();
+    } else if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string>) {
         return has_json<typename T::value_type, Levels - 1>();
     } else {
-        return false;
+        return true;
     }
 }
 template <class T, int Levels>

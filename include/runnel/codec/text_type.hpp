@@ -95,6 +95,7 @@ concept text_sequence = requires(T& list) {
 
 template <class T>
 struct text_traits {
+    using no_form = void;
     static constexpr text_type make() {
         static_assert(sizeof(T) == 0,
                       "runnel: this type has no form in text. Describe a struct with BOOST_DESCRIBE_STRUCT; members "
@@ -103,6 +104,12 @@ struct text_traits {
         return {};
     }
 };
+
+/// T itself has a form in text; what it is made of is not asked.
+template <class T>
+concept text_form = !requires { typename text_traits<T>::no_form; };
+/// Of a described struct.
+inline constexpr std::size_t most_text_members = 64;
 
 template <>
 struct text_traits<bool> {
@@ -170,7 +177,8 @@ struct text_traits<T> {
 template <described T>
 struct text_traits<T> {
     static constexpr std::size_t count = member_count<T>;
-    static_assert(count <= 64, "runnel: a struct that is read from text has at most 64 members; nest some of them");
+    static_assert(count <= most_text_members,
+                  "runnel: a struct that is read from text has at most 64 members; nest some of them");
     template <class Descriptor>
     static void* at(void* whole) {
         return std::addressof(static_cast<T*>(whole)->*Descriptor::pointer);
