@@ -367,6 +367,42 @@ TEST_CASE("a client that says nothing, or not enough, is waited for 5 s") {
     CHECK(took < 15s);
 }
 
+TEST_CASE("while nobody looks, jobs are asked nothing") {
+    // Who asks for a job's status asks its sinks, too.
+    struct asked_sink final : sink<std::uint64_t> {
+        explicit asked_sink(std::shared_ptr<std::atomic<int>> a) : asked(std::move(a)) {}
+        std::string name() const override { return "asked"; }
+        std::string trouble() const override { return ++*asked, std::string(); }
+        std::unique_ptr<sink_writer<std::uint64_t>> open(const sink_context&) override {
+            struct writer final : sink_writer<std::uint64_t> {
+                progress write(batch<std::uint64_t>& records) override {
+                    records.consume_until(records.size());
+                    return progress::done;
+                }
+            };
+            return std::make_unique<writer>();
+        }
+        std::shared_ptr<std::atomic<int>> asked;
+    };
+    const auto asked = std::make_shared<std::atomic<int>>(0);
+    live_page page({.interval = 100ms}), watched({.interval = 100ms});
+    pipeline p{"unseen"};
+    p.from(generate(~std::uint64_t{0}, [](std::uint64_t i) { return i; })).to(asked_sink(asked));
+    job j = std::move(p).start();
+    page.add(j);
+    const int before = *asked;  // For its name.
+    // Meanwhile another page tells several times what is new.
+    client viewer(watched.port());
+    viewer.get("/api/events");
+    for (int i = 0; i < 4; ++i) {
+        REQUIRE(viewer.until("\n\ndata: "));
+        viewer.text.erase(0, viewer.text.find("\n\ndata: ") + 8);
+    }
+    CHECK(asked->load() == before);
+    CHECK(get(page, "/api/jobs") == 200);
+    CHECK(asked->load() == before + 1);
+}
+
 TEST_CASE("events show what is new, as the same JSON, as long as somebody watches") {
     live_page page({.interval = 100ms});
     std::atomic<std::uint64_t> seen = 0;
