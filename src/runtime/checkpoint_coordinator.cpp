@@ -496,12 +496,7 @@ void checkpoint_coordinator::make_last() {
     checkpoint c;
     {
         std::lock_guard lock(mutex_);
-        // One that is under way becomes part of this one.
-        if (pending_ && pending_->on_request) {
-            requests_.push_front(pending_->on_request);
-            pending_->on_request.reset();
-        }
-        give_up("");
+        give_up("");  // One that is under way becomes part of this one; nobody has asked for it.
         c = assemble(++last_, false, prepared);
         if (job_.is_draining()) c.extra[drained_name] = "";
     }

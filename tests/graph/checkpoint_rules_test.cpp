@@ -1,14 +1,17 @@
 // What jobs with checkpoints accept, refuse and tell; that they lose nothing is shown by checkpoint_test.cpp.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "runnel/checkpoint/checkpoint.hpp"
+#include "runnel/codec/codec.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/sink/collect.hpp"
 #include "runnel/sink/for_each.hpp"
@@ -49,6 +52,33 @@ struct setting {
         o.checkpoints = {.folder = "/c", .interval = 3us, .executor = &sim, .files = &files};
         return o;
     }
+};
+
+/// Shows what it is given in checkpoints that are complete.
+struct shown_with_checkpoints final : sink<std::uint64_t> {
+    explicit shown_with_checkpoints(std::vector<std::uint64_t>& s) : shown(&s) {}
+    std::string name() const override { return "shown"; }
+    bool is_transactional() const override { return true; }
+    std::unique_ptr<sink_writer<std::uint64_t>> open(const sink_context&) override {
+        struct writer final : sink_writer<std::uint64_t> {
+            progress write(batch<std::uint64_t>& records) override {
+                for (std::size_t i = records.cursor(); i < records.size(); ++i)
+                    codec<std::uint64_t>::encode(records.value(i), results);
+                return progress::done;
+            }
+            std::string prepare() override { return std::exchange(results, {}); }
+            std::string results;
+        };
+        return std::make_unique<writer>();
+    }
+    void commit(checkpoint_id id, const std::string&, const std::vector<std::string>& prepared) override {
+        if (id <= newest) return;
+        newest = id;
+        for (const std::string& results : prepared)
+            for (byte_reader in(results); !in.empty();) shown->push_back(codec<std::uint64_t>::decode(in));
+    }
+    std::vector<std::uint64_t>* shown;
+    checkpoint_id newest = 0;
 };
 
 std::string refusal(pipeline p, const job_options& o) {
@@ -285,6 +315,71 @@ TEST_CASE("a job that fails goes on from its checkpoint in the same process, as 
             CHECK(running.status().checkpoints.restarts == 3);
             CHECK(out.back() == 999);
         }
+    }
+}
+
+TEST_CASE("results of the life before, prepared for a checkpoint that failed, are not shown after a restart") {
+    setting s;
+    std::vector<std::uint64_t> shown;
+    bool has_failed = false;
+    job_options o = s.options();
+    o.checkpoints.tolerated_failures = 1000;
+    o.restart = fixed_delay(1, 50us);
+    pipeline p("numbers");
+    p.from(generate(1000, [](std::uint64_t i) { return i; }))
+        .named("source")
+        .peek([&](std::uint64_t i) {
+            if (i == 300 && !has_failed) s.files.restart({.first = 1, .code = ENOSPC, .from_then_on = true});
+            if (i != 700 || std::exchange(has_failed, true)) return;
+            s.files.restart({});
+            throw std::runtime_error("not now");
+        })
+        .to(shown_with_checkpoints(shown))
+        .named("sink");
+    job running = std::move(p).start(o);
+    running.wait();
+    CHECK(running.status().checkpoints.failed > 0);
+    CHECK(running.status().checkpoints.restarts == 1);
+    REQUIRE(shown.size() == 1000);
+    for (std::uint64_t i = 0; i != 1000; ++i) CHECK(shown[i] == i);
+}
+
+TEST_CASE("a subtask that had ended in the life before does not count as ended after a restart") {
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        CAPTURE(seed);
+        setting s;
+        testing::sim_executor sim(seed);
+        std::vector<std::uint64_t> shown, others;
+        std::uint64_t seen = 0;
+        bool has_failed = false;
+        job_options o = s.options();
+        o.executor = o.checkpoints.executor = &sim;
+        o.clock = &sim.clock();
+        o.checkpoints.interval = {};
+        o.restart = fixed_delay(1, 50us);
+        pipeline p("two");
+        p.from(generate(400, [](std::uint64_t i) { return i; }))
+            .named("short")
+            .peek([&](std::uint64_t) { ++seen; })
+            .to(shown_with_checkpoints(shown))
+            .named("shown");
+        p.from(generate(3000, [](std::uint64_t i) { return i; }))
+            .named("long")
+            .peek([&](std::uint64_t i) {
+                if (i == 2000 && !std::exchange(has_failed, true)) throw std::runtime_error("not now");
+            })
+            .to(shown_with_checkpoints(others))
+            .named("others");
+        job running = std::move(p).start(o);
+        sim.run_until([&] { return seen > 10; });
+        running.checkpoint();
+        REQUIRE(shown.size() < 400);
+        sim.run_until([&] { return running.status().checkpoints.restarts == 1; });
+        running.checkpoint();
+        running.wait();
+        CHECK(shown.size() == 400);
+        CHECK(std::is_sorted(shown.begin(), shown.end()));
+        CHECK(others.size() == 3000);
     }
 }
 
