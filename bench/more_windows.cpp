@@ -1,6 +1,8 @@
 // Windows beyond tumbling and sliding: sessions, windows of counts, early results every second at 100,000 keys, exact
 // distinct counts, the ten largest, windows without a key. 16-byte events in memory, in order, one thread, default
 // options; each against a loop by hand for that one query that keeps one hash map and finds bounds by comparing times.
+// And aggregation in two stages against one, both with two subtasks: where nine of ten records have one key, and where
+// no key is hot.
 //
 // bench_more_windows [NAME...]: only those, such as sessions.
 #include <algorithm>
@@ -14,6 +16,7 @@
 
 #include "bench/support.hpp"
 #include "runnel/graph/pipeline.hpp"
+#include "runnel/graph/two_stage.hpp"
 #include "runnel/sink/for_each.hpp"
 #include "runnel/source/collection.hpp"
 #include "runnel/window/combine.hpp"
@@ -206,6 +209,28 @@ std::uint64_t all_by_hand(const events& all) {
     return checksum;
 }
 
+const auto window_10s = runnel::tumbling(10s).drop_late();
+
+std::uint64_t with_two_subtasks(const events& all, auto windowed) {
+    std::uint64_t checksum = 0;
+    runnel::pipeline p{"hot keys"};
+    auto timed = p.from(runnel::collection(all, 2))
+                     .event_time([](const event& e) { return runnel::timestamp(std::chrono::milliseconds(e.ms)); },
+                                 runnel::monotonous());
+    windowed(timed).to(runnel::for_each([&](const auto& r) { checksum += digest_totals(r); }));
+    std::move(p).start({.parallelism = 2}).wait();
+    return checksum;
+}
+std::uint64_t in_two_stages(const events& all) {
+    return with_two_subtasks(all, [](auto& stream) {
+        return runnel::aggregate_in_two_stages(stream, [](const event& e) { return e.key; }, window_10s, totals());
+    });
+}
+std::uint64_t in_one_stage(const events& all) {
+    return with_two_subtasks(
+        all, [](auto& stream) { return stream.key_by(&event::key).window(window_10s).aggregate(totals()); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -247,4 +272,14 @@ int main(int argc, char** argv) {
              return mix(0, end_ms(r), static_cast<std::int64_t>(std::get<0>(r.value)), std::get<1>(r.value));
          },
          all_by_hand);
+    const auto stages = [&](const std::string& name, double floor, double goal, const events& all) {
+        if (!wanted(name)) return;
+        bench::ratio(name, floor, goal, static_cast<double>(n), [&] { return in_two_stages(all); },
+                     {{"in one stage", [&] { return in_one_stage(all); }, {}}}, 5);
+    };
+    const auto one_hot_key = std::make_shared<std::vector<event>>(*many_keys);
+    for (std::size_t i = 0; i < n; ++i)
+        if (i % 10 != 0) (*one_hot_key)[i].key = 7;
+    stages("hot_key_in_two_stages", 1, 1.5, one_hot_key);
+    stages("no_hot_key_in_two_stages", 0.5, 0.9, many_keys);
 }

@@ -103,6 +103,42 @@ TEST_CASE("output that is refused is sent later, once") {
     CHECK(total == 99 * 100);
 }
 
+TEST_CASE("where no key is hot records go by themselves, and when one has become hot that is noticed") {
+    testing::operator_harness h(pre_sum(sliding(20ns, 10ns).drop_late()));
+    const auto sent_of = [&](bool is_hot, int batches) {
+        const std::size_t before = h.outputs().size();
+        for (int b = 0; b != batches; ++b) {
+            std::vector<timed<click>> records;
+            for (int i = 0; i != 40; ++i) records.push_back(at(i % 3, is_hot && i % 8 ? "ann" : std::to_string(i), 1));
+            h.push_batch(records);
+        }
+        return h.outputs().size() - before;
+    };
+    CHECK(sent_of(true, 100) == 100 * 6);
+    CHECK(sent_of(false, 1) == 40);
+    CHECK(sent_of(true, 1) == 40);  // That there was none is believed for one batch,
+    CHECK(sent_of(true, 1) == 6);
+    CHECK(sent_of(false, 1000) == 1000 * 40);
+    CHECK(sent_of(true, 100) <= 64 * 40 + 36 * 6);  // or for 64 in the end.
+    CHECK(sent_of(true, 10) == 10 * 6);
+    std::int64_t total = 0;
+    std::uint64_t records = 0;
+    for (const auto& r : h.outputs()) total += r.value.value, records += r.value.records;
+    CHECK(total == (100 + 1 + 1 + 1 + 1000 + 100 + 10) * 40);
+    CHECK(records == static_cast<std::uint64_t>(total));
+}
+
+TEST_CASE("records that go by themselves are sent once where output is refused, and named where they fail") {
+    testing::operator_harness h(pre_sum(sliding(20ns, 10ns).drop_late()), {.batch_size = 1});
+    std::vector<timed<click>> records;
+    for (int i = 0; i != 40; ++i) records.push_back(at(i % 3, std::to_string(i), i));
+    h.push_batch(records);
+    h.output().refuse_next(20);
+    h.push_batch(records);
+    CHECK(h.outputs().size() == 80);
+    CHECK(h.outputs()[79].value == partial{"39", 39, timestamp(0), 1});
+}
+
 TEST_CASE("a record that can't be taken in is named; those before it are not lost") {
     testing::operator_harness h(pre_sum(sliding(20ns, 10ns).drop_late()));
     try {

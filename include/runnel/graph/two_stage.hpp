@@ -14,7 +14,8 @@ namespace runnel {
 
 /// Aggregates over tumbling or sliding windows in two stages: before records are sent to where their key lives, those
 /// of a batch that have key and slice in common become one. Worth it for keys that come many times in a batch ("hot"
-/// ones, which one subtask alone would have to keep up with); for keys that don't it costs a look-up for each record.
+/// ones, which one subtask alone would have to keep up with); where there are none, that is noticed, and records go by
+/// themselves. It is not what `aggregate` does by itself, since each use would have to compile a second operator.
 ///
 /// The results are those of `stream.key_by(key).window(spec).aggregate(aggregate)` if the aggregate's `merge` doesn't
 /// mind that the records of the two accumulators lie among each other in time, which is so for all that are built in.
