@@ -34,6 +34,7 @@
 #include "runnel/connect/socket_options.hpp"
 #include "runnel/connect/tcp.hpp"
 #include "runnel/connect/tcp_output.hpp"
+#include "runnel/connect/troubles.hpp"
 #include "runnel/connect/udp.hpp"
 #include "runnel/connect/unix_socket.hpp"
 #include "runnel/core/atomics.hpp"

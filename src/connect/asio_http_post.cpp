@@ -109,8 +109,13 @@ std::vector<std::string> http_problems(const std::string& url, const http_post_o
 /// The writer's thread hands over a body; all the rest happens on the thread of `io_`.
 class http_poster::connection {
 public:
-    connection(const std::string& url, const http_post_options& options, const sink_context& context)
-        : at_(url), options_(options), wake_(context.wake), clock_(context.clock) {
+    connection(const std::string& url, const http_post_options& options, std::shared_ptr<troubles> troubles,
+               const sink_context& context)
+        : at_(url),
+          options_(options),
+          troubles_(std::move(troubles)),
+          wake_(context.wake),
+          clock_(context.clock) {
         if (!clock_) clock_ = &own_clock_.emplace();
         request_.version(11);
         request_.method(http::verb::post);
@@ -137,6 +142,7 @@ public:
         thread_.join();
         // The thread is gone, so no further call is asked for.
         if (call_ != 0) clock_->cancel(call_);
+        troubles_->over(this);
     }
 
     bool idle() {
@@ -255,6 +261,7 @@ private:
         retry(reason, 0, asked);
     }
     void done() {
+        troubles_->over(this);
         {
             const std::lock_guard lock(mutex_);
             busy_ = false;
@@ -262,14 +269,17 @@ private:
         if (wake_) wake_();
     }
     void retry(const std::string& reason, int code, std::optional<duration> asked) {
-        if (tried_++ == options_.retries)
-            return fail(io_error(what() + ", tried " + (tried_ == 1 ? "once" : std::to_string(tried_) + " times") +
-                                     ": " + reason, code));
+        ++tried_;
+        const std::string why =
+            what() + ", tried " + (tried_ == 1 ? "once" : std::to_string(tried_) + " times") + ": " + reason;
+        if (tried_ > options_.retries) return fail(io_error(why, code));
+        troubles_->tell(this, why);
         const duration wait = asked ? *asked : wait_;
         wait_ = std::min(wait_ * 2, std::chrono::nanoseconds(options_.max_backoff));
         call_ = clock_->call_at(clock_->now() + wait, [this] { asio::post(io_, [this] { attempt(); }); });
     }
     void fail(const io_error& e) {
+        troubles_->over(this);
         {
             const std::lock_guard lock(mutex_);
             failure_.emplace(std::string(e.what()), e.code());
@@ -286,6 +296,7 @@ private:
 
     const http_address at_;
     const http_post_options options_;
+    const std::shared_ptr<troubles> troubles_;
     const std::function<void()> wake_;
     std::optional<real_clock> own_clock_;
     clock* clock_;
@@ -313,8 +324,9 @@ private:
     std::thread thread_;
 };
 
-http_poster::http_poster(const std::string& url, const http_post_options& options, const sink_context& context)
-    : connection_(std::make_unique<connection>(url, options, context)) {}
+http_poster::http_poster(const std::string& url, const http_post_options& options, std::shared_ptr<troubles> troubles,
+                         const sink_context& context)
+    : connection_(std::make_unique<connection>(url, options, std::move(troubles), context)) {}
 http_poster::~http_poster() = default;
 
 bool http_poster::idle() { return connection_->idle(); }

@@ -177,11 +177,12 @@ byte_chunk client_stream::read(char* into, std::size_t n) {
     byte_chunk chunk = socket_stream::read(into, n);
     if (!options_.reconnect || chunk.what == byte_chunk::kind::finished) return chunk;
     const std::lock_guard lock(mutex_);
-    if (chunk.what == byte_chunk::kind::data) failures_ = 0, fresh_ = false;
-    if (chunk.what == byte_chunk::kind::ended && std::exchange(fresh_, false)) {
-        ++failures_;
-        cause_ = io_error("cannot read from " + name_ + ": it closes connections without sending anything", 0);
+    if (chunk.what == byte_chunk::kind::data) {
+        if (failures_ != 0) troubles_->over(this);
+        failures_ = 0, fresh_ = false;
     }
+    if (chunk.what == byte_chunk::kind::ended && std::exchange(fresh_, false))
+        failed(io_error("cannot read from " + name_ + ": it closes connections without sending anything", 0));
     if (chunk.what != byte_chunk::kind::wait || trying_ || open_ != 0) return chunk;
     if (options_.reconnect->tries != 0 && failures_ >= options_.reconnect->tries)
         throw io_error(std::string(cause_->what()) + "; given up after " + std::to_string(failures_) +
@@ -230,8 +231,7 @@ void client_stream::done(std::uint64_t number, const error_code& ec, socket* s) 
         const std::lock_guard lock(mutex_);
         fresh_ = s != nullptr;
         if (!s) {
-            ++failures_;
-            cause_ = socket_failure("connect to", name_, ec);
+            failed(socket_failure("connect to", name_, ec));
             trying_ = false;
         }
     }
@@ -244,6 +244,15 @@ void client_stream::done(std::uint64_t number, const error_code& ec, socket* s) 
     } else {
         fail(*cause_);
     }
+}
+
+/// One try more without data. With the lock.
+void client_stream::failed(io_error cause) {
+    ++failures_;
+    cause_ = std::move(cause);
+    if (!options_.reconnect) return;
+    const std::string tries = failures_ == 1 ? "once" : std::to_string(failures_) + " times";
+    troubles_->tell(this, std::string(cause_->what()) + ", tried " + tries);
 }
 
 std::string client_stream::lost(const connection& c, const error_code& ec) {

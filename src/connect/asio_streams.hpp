@@ -19,6 +19,7 @@
 
 #include "runnel/connect/byte_stream.hpp"
 #include "runnel/connect/socket_options.hpp"
+#include "runnel/connect/troubles.hpp"
 #include "runnel/core/error.hpp"
 
 namespace runnel::detail {
@@ -95,10 +96,14 @@ public:
     byte_chunk read(char* into, std::size_t n) override;
 
 protected:
-    client_stream(const reader_context& context, std::string name, socket_client_options options)
+    client_stream(const reader_context& context, std::string name, socket_client_options options,
+                  std::shared_ptr<troubles> troubles)
         : socket_stream(std::make_unique<asio::io_context>(1), context, std::move(name)),
           options_(options),
+          troubles_(std::move(troubles)),
           timeout_(*io_) {}
+
+    ~client_stream() override { troubles_->over(this); }
 
     /// To be called at the end of the derived constructor.
     void begin();
@@ -115,8 +120,10 @@ private:
     bool all_served() const override { return !options_.reconnect && served_ != 0; }
     std::string lost(const connection& c, const error_code& ec) override;
     duration wait_before_next() const;
+    void failed(io_error cause);
 
     socket_client_options options_;
+    std::shared_ptr<troubles> troubles_;
     asio::steady_timer timeout_;
     std::uint64_t try_ = 0;          // only the waiting thread uses it
     bool trying_ = true;             // under mutex_

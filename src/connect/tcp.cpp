@@ -21,8 +21,8 @@ std::string address(const std::string& host, std::uint16_t port) {
 class tcp_client_stream final : public detail::client_stream {
 public:
     tcp_client_stream(std::string host, std::uint16_t port, socket_client_options options,
-                      const reader_context& context)
-        : client_stream(context, address(host, port), options),
+                      std::shared_ptr<detail::troubles> troubles, const reader_context& context)
+        : client_stream(context, address(host, port), options, std::move(troubles)),
           host_(std::move(host)),
           port_(std::to_string(port)),
           resolver_(*io_),
@@ -96,7 +96,7 @@ std::string tcp_client::name() const { return address(host_, port_); }
 std::vector<std::string> tcp_client::problems() const { return detail::problems_of("tcp_connect", options_); }
 
 std::unique_ptr<byte_stream> tcp_client::open(const byte_place&, const reader_context& context) {
-    return std::make_unique<tcp_client_stream>(host_, port_, options_, context);
+    return std::make_unique<tcp_client_stream>(host_, port_, options_, troubles_, context);
 }
 
 tcp_server::tcp_server(std::string host, std::uint16_t port, socket_server_options options)

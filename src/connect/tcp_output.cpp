@@ -56,8 +56,13 @@ namespace detail {
 /// The writer's thread hands over lines; all the rest happens on the thread of `io_`.
 class tcp_sender::connection {
 public:
-    connection(const tcp_output& to, std::string header, const sink_context& context)
-        : to_(to), header_(std::move(header)), wake_(context.wake), clock_(context.clock) {
+    connection(const tcp_output& to, std::string header, std::shared_ptr<troubles> troubles,
+               const sink_context& context)
+        : to_(to),
+          header_(std::move(header)),
+          troubles_(std::move(troubles)),
+          wake_(context.wake),
+          clock_(context.clock) {
         if (!clock_) clock_ = &own_clock_.emplace();
         wait_ = to_.options().backoff;
         // On the thread, so that the thread which the resolver starts takes no signals either.
@@ -76,6 +81,7 @@ public:
         thread_.join();
         // The thread is gone, so no further call is asked for.
         if (call_ != 0) clock_->cancel(call_);
+        troubles_->over(this);
     }
 
     bool has_room() {
@@ -135,6 +141,7 @@ private:
             socket_.set_option(asio::socket_base::keep_alive(true), ignored);
             if (keeps()) socket_.set_option(asio::socket_base::send_buffer_size(send_buffer), ignored);
             connected_ = true;
+            troubles_->over(this);
             read();
             if (header_.empty()) return pump();
             writing_ = true;
@@ -243,6 +250,7 @@ private:
         connected_ = writing_ = shut_ = false;
         sent_ = 0;
         if (tried_++ == to_.options().reconnects) return fail(reason, code);
+        troubles_->tell(this, what() + ": " + reason);
         call_ = clock_->call_at(clock_->now() + wait_, [this] { asio::post(io_, [this] { connect(); }); });
         wait_ = std::min(wait_ * 2, std::chrono::nanoseconds(to_.options().max_backoff));
     }
@@ -253,13 +261,14 @@ private:
         }));
     }
     void fail(const std::string& reason, int code) {
-        std::string text = "cannot send to " + to_.name();
-        if (tried_ > 1) text += ", tried " + std::to_string(tried_) + " times";
         {
             const std::lock_guard lock(mutex_);
-            failure_.emplace(text + ": " + reason, code);
+            failure_.emplace(what() + ": " + reason, code);
         }
         if (wake_) wake_();
+    }
+    std::string what() const {
+        return "cannot send to " + to_.name() + (tried_ > 1 ? ", tried " + std::to_string(tried_) + " times" : "");
     }
     void close() {
         error_code ignored;
@@ -268,6 +277,7 @@ private:
 
     const tcp_output to_;
     const std::string header_;
+    const std::shared_ptr<troubles> troubles_;
     const std::function<void()> wake_;
     std::optional<real_clock> own_clock_;
     clock* clock_;
@@ -296,8 +306,9 @@ private:
     std::thread thread_;
 };
 
-tcp_sender::tcp_sender(const tcp_output& to, std::string header, const sink_context& context)
-    : connection_(std::make_unique<connection>(to, std::move(header), context)) {}
+tcp_sender::tcp_sender(const tcp_output& to, std::string header, std::shared_ptr<troubles> troubles,
+                       const sink_context& context)
+    : connection_(std::make_unique<connection>(to, std::move(header), std::move(troubles), context)) {}
 tcp_sender::~tcp_sender() = default;
 
 bool tcp_sender::has_room() { return connection_->has_room(); }

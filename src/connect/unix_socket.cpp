@@ -25,8 +25,9 @@ error_code to_endpoint(const std::string& path, unix_protocol::endpoint& at) {
 
 class unix_client_stream final : public detail::client_stream {
 public:
-    unix_client_stream(const std::string& path, socket_client_options options, const reader_context& context)
-        : client_stream(context, path, options), socket_(*io_) {
+    unix_client_stream(const std::string& path, socket_client_options options,
+                       std::shared_ptr<detail::troubles> troubles, const reader_context& context)
+        : client_stream(context, path, options, std::move(troubles)), socket_(*io_) {
         begin();
     }
     ~unix_client_stream() override { stop(); }
@@ -99,7 +100,7 @@ private:
 std::vector<std::string> unix_client::problems() const { return detail::problems_of("unix_connect", options_); }
 
 std::unique_ptr<byte_stream> unix_client::open(const byte_place&, const reader_context& context) {
-    return std::make_unique<unix_client_stream>(path_, options_, context);
+    return std::make_unique<unix_client_stream>(path_, options_, troubles_, context);
 }
 
 unix_server::unix_server(std::string path, socket_server_options options)

@@ -152,8 +152,15 @@ TEST_CASE("5xx is tried again with a backoff that doubles, on the same connectio
     http_server server({http_answer(500, "oops"), http_answer(503), http_answer(502)});
     auto to = http_post(server.url(), {.backoff = 100ms, .max_backoff = 250ms}).bind<alert>();
     test::sink_driver<alert> d(*to);
+    strings told;
+    d.waiting = [&] { told.push_back(to->trouble()); };
+    CHECK(to->trouble().empty());
     d.write({{"a", 1}});
     d.finish();
+    CHECK(to->trouble().empty());
+    REQUIRE(told.size() == 3);
+    CHECK(told[0].ends_with(", tried once: the server answered 500 Internal Server Error: \"oops\""));
+    CHECK(told[2].ends_with(", tried 3 times: the server answered 502 Bad Gateway"));
     CHECK(d.waits() == std::vector<duration>{100ms, 200ms, 250ms});
     CHECK(server.bodies() == strings(4, R"([{"what":"a","n":1}])"));
     CHECK(server.connections() == 1);

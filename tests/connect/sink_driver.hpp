@@ -81,6 +81,8 @@ public:
     noticed_clock& clock() { return clock_; }
     /// Called when the sink has refused.
     std::function<void()> refused = [] {};
+    /// Called when the sink has asked for a call, before its time comes.
+    std::function<void()> waiting = [] {};
 
 private:
     template <class F>
@@ -100,6 +102,7 @@ private:
                 if (!asked_ && std::exchange(woken_, false)) return;
                 asked_ = false;
             }
+            waiting();
             clock_.step();
         }
     }

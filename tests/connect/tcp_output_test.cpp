@@ -178,8 +178,15 @@ TEST_CASE("connecting again is tried as often as asked, with a backoff that doub
                                            {.reconnects = 3, .backoff = 10ms, .max_backoff = 25ms}))
                   .bind<std::string>();
     test::sink_driver<std::string> d(*to);
+    std::vector<std::string> told;
+    d.waiting = [&] { told.push_back(to->trouble()); };
     CHECK(failure([&] { d.finish(); }, ECONNREFUSED).ends_with(", tried 4 times: Connection refused"));
     CHECK(d.waits() == std::vector<duration>{10ms, 20ms, 25ms});
+    const std::string what = "cannot send to 127.0.0.1:" + std::to_string(port);
+    CHECK(told == std::vector<std::string>{what + ": Connection refused", what + ", tried 2 times: Connection refused",
+                                           what + ", tried 3 times: Connection refused"});
+    d.close();
+    CHECK(to->trouble().empty());
 }
 
 TEST_CASE("a connection that is lost ends the job, also when there is nothing to send") {

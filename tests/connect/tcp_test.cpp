@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <thread>
 
 #include "runnel/connect/lines.hpp"
@@ -350,11 +351,23 @@ TEST_CASE("the waits between tries double up to a limit, and the last failure is
     auto lines = text_lines(tcp_connect(
         "127.0.0.1", port,
         {.reconnect = reconnect_options{.first = milliseconds(100), .most = milliseconds(300), .tries = 5}}));
+    CHECK(lines.condition().trouble.empty());
     test::driver<std::string> d(lines);
-    CHECK(io_failure([&] { d.run(); }, ECONNREFUSED) ==
-          "cannot connect to 127.0.0.1:" + std::to_string(port) +
-              ": Connection refused; given up after 5 tries in a row");
+    std::vector<std::string> told;
+    const std::string what = "cannot connect to 127.0.0.1:" + std::to_string(port) + ": Connection refused";
+    CHECK(io_failure(
+              [&] {
+                  while (d.poll())
+                      if (std::string now = lines.condition().trouble; !now.empty() && (told.empty() || told.back() != now))
+                          told.push_back(now);
+              },
+              ECONNREFUSED) == what + "; given up after 5 tries in a row");
     CHECK(d.clock.now() == timestamp(0) + milliseconds(100 + 200 + 300 + 300));
+    REQUIRE(told.size() >= 4);
+    CHECK(told[0] == what + ", tried once");
+    CHECK(told[3] == what + ", tried 4 times");
+    d.close();
+    CHECK(lines.condition().trouble.empty());
 }
 
 TEST_CASE("a server that closes without sending anything counts as a failed try") {
@@ -375,6 +388,23 @@ TEST_CASE("a server that closes without sending anything counts as a failed try"
     CHECK(tcp_connect("x", 1, {.reconnect = reconnect_options{.most = std::chrono::milliseconds(1)}})
               .problems()
               .size() == 1);
+}
+
+TEST_CASE("a client that has connected again is in no trouble any more") {
+    std::optional<peer_socket> server(peer_socket::listening());
+    const std::uint16_t port = server->port();
+    auto lines = text_lines(tcp_connect("127.0.0.1", port, {.reconnect = reconnect_options{}}));
+    test::driver<std::string> d(lines);
+    server->accept().send("one\n");
+    server.reset();
+    d.read(1);
+    while (lines.condition().trouble.empty()) REQUIRE(d.poll());
+    CHECK(lines.condition().trouble.find("Connection refused, tried once") != std::string::npos);
+    server.emplace(peer_socket::listening(port));
+    std::thread serving([&] { server->accept().send("two\n"); });
+    d.read(2);
+    serving.join();
+    CHECK(lines.condition().trouble.empty());
 }
 
 TEST_CASE("a client that waits to connect again can be destroyed") {

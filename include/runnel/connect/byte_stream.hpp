@@ -58,13 +58,15 @@ struct byte_place {
 /// Where bytes come from; opens no file, socket or thread before it is asked to.
 ///
 /// Derive for an origin of your own, and hand the object to `json_lines` and the like.
-/// Thread safety: unsafe; one thread at a time uses it.
+/// Thread safety: unsafe but for `trouble`; one thread at a time uses it.
 class byte_origin {
 public:
     virtual ~byte_origin() = default;
     /// "clicks.jsonl", "127.0.0.1:5555"
     virtual std::string name() const = 0;
     virtual std::vector<std::string> problems() const { return {}; }
+    /// What keeps its streams from reading now: "cannot connect to ...". Empty: nothing. Thread safety: safe.
+    virtual std::string trouble() const { return {}; }
     /// Ids, stable from run to run, of the parts that are read each on its own: one split with its own position and
     /// event time each. Also the place to find early what would make `open` fail. Throws: `io_error`.
     virtual std::vector<std::string> parts() { return {"0"}; }

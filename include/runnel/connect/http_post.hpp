@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runnel/codec/json.hpp"
+#include "runnel/connect/troubles.hpp"
 #include "runnel/sink/sink.hpp"
 
 namespace runnel {
@@ -49,7 +50,8 @@ std::string http_name(const std::string& url);
 /// Thread safety: unsafe; it wakes the writer when a request is over.
 class http_poster {
 public:
-    http_poster(const std::string& url, const http_post_options& options, const sink_context& context);
+    http_poster(const std::string& url, const http_post_options& options, std::shared_ptr<troubles> troubles,
+                const sink_context& context);
     ~http_poster();
     http_poster(const http_poster&) = delete;
     http_poster& operator=(const http_poster&) = delete;
@@ -72,15 +74,17 @@ public:
     std::string name() const override { return "http_post " + http_name(url_); }
     std::size_t max_parallelism() const override { return std::numeric_limits<std::size_t>::max(); }
     std::vector<std::string> problems() const override { return http_problems(url_, options_); }
+    std::string trouble() const override { return troubles_->text(); }
     std::unique_ptr<sink_writer<T>> open(const sink_context& context) override {
-        return std::make_unique<writer>(url_, options_, context);
+        return std::make_unique<writer>(url_, options_, troubles_, context);
     }
 
 private:
     class writer final : public sink_writer<T> {
     public:
-        writer(const std::string& url, const http_post_options& options, const sink_context& context)
-            : poster_(url, options, context),
+        writer(const std::string& url, const http_post_options& options, std::shared_ptr<troubles> troubles,
+               const sink_context& context)
+            : poster_(url, options, std::move(troubles), context),
               array_(options.body == http_body::json_array),
               max_records_(options.max_records),
               max_bytes_(options.max_bytes) {}
@@ -137,6 +141,7 @@ private:
 
     std::string url_;
     http_post_options options_;
+    std::shared_ptr<troubles> troubles_ = std::make_shared<troubles>();
 };
 
 }  // namespace detail

@@ -64,6 +64,7 @@ public:
         if (options_.max_line == 0) found.push_back(name() + ": max_line is 0");
         return found;
     }
+    source_condition condition() const override { return {.trouble = origin_->trouble()}; }
     bool is_replayable() const override { return origin_->replayable(); }
     std::vector<std::string> splits() override { return origin_->parts(); }
     std::unique_ptr<split_reader<value_type>> open(const std::string& id, const std::string* position,

@@ -8,6 +8,7 @@
 
 #include "runnel/connect/byte_stream.hpp"
 #include "runnel/connect/socket_options.hpp"
+#include "runnel/connect/troubles.hpp"
 
 namespace runnel {
 
@@ -29,6 +30,7 @@ public:
 
     std::string name() const override;
     std::vector<std::string> problems() const override;
+    std::string trouble() const override { return troubles_->text(); }
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return false; }
     std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
@@ -37,6 +39,7 @@ private:
     std::string host_;
     std::uint16_t port_;
     socket_client_options options_;
+    std::shared_ptr<detail::troubles> troubles_ = std::make_shared<detail::troubles>();
 };
 
 /// Bytes that clients send, several at a time; lines of different connections never mix. Not replayable.

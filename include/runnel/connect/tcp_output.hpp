@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runnel/connect/line_formats.hpp"
+#include "runnel/connect/troubles.hpp"
 #include "runnel/sink/sink.hpp"
 
 namespace runnel {
@@ -54,7 +55,8 @@ namespace detail {
 class tcp_sender {
 public:
     /// `header` goes first on each connection.
-    tcp_sender(const tcp_output& to, std::string header, const sink_context& context);
+    tcp_sender(const tcp_output& to, std::string header, std::shared_ptr<troubles> troubles,
+               const sink_context& context);
     ~tcp_sender();
     tcp_sender(const tcp_sender&) = delete;
     tcp_sender& operator=(const tcp_sender&) = delete;
@@ -78,17 +80,19 @@ public:
 
     std::string name() const override { return std::string(Format::name) + "_lines_to " + to_.name(); }
     std::vector<std::string> problems() const override { return to_.problems(); }
+    std::string trouble() const override { return troubles_->text(); }
     std::unique_ptr<sink_writer<T>> open(const sink_context& context) override {
         std::string header;
         format_.template begin<T>(header);
-        return std::make_unique<writer>(to_, std::move(header), format_, context);
+        return std::make_unique<writer>(to_, std::move(header), format_, troubles_, context);
     }
 
 private:
     class writer final : public sink_writer<T> {
     public:
-        writer(const tcp_output& to, std::string header, const Format& format, const sink_context& context)
-            : sender_(to, std::move(header), context), format_(format) {}
+        writer(const tcp_output& to, std::string header, const Format& format, std::shared_ptr<troubles> troubles,
+               const sink_context& context)
+            : sender_(to, std::move(header), std::move(troubles), context), format_(format) {}
         progress write(batch<T>& records) override {
             for (std::size_t i = records.cursor(); i < records.size(); ++i) {
                 // Said first, so that an exception is known to be of this record.
@@ -122,6 +126,7 @@ private:
 
     tcp_output to_;
     Format format_;
+    std::shared_ptr<troubles> troubles_ = std::make_shared<troubles>();
 };
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 
 #include "runnel/connect/byte_stream.hpp"
 #include "runnel/connect/socket_options.hpp"
+#include "runnel/connect/troubles.hpp"
 
 namespace runnel {
 
@@ -21,6 +22,7 @@ public:
 
     std::string name() const override { return path_; }
     std::vector<std::string> problems() const override;
+    std::string trouble() const override { return troubles_->text(); }
     bool replayable() const override { return false; }
     bool last_line_may_be_open() const override { return false; }
     std::unique_ptr<byte_stream> open(const byte_place& from, const reader_context& context) override;
@@ -28,6 +30,7 @@ public:
 private:
     std::string path_;
     socket_client_options options_;
+    std::shared_ptr<detail::troubles> troubles_ = std::make_shared<detail::troubles>();
 };
 
 /// Bytes that clients of this machine send through a Unix socket. As `tcp_server`, with a path for an address.
