@@ -2,7 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
 #include "differential.hpp"
+#include "runnel/core/error.hpp"
+#include "runnel/testing/harness.hpp"
 #include "runnel/window/window_operator.hpp"
 
 using namespace runnel;
@@ -99,4 +105,26 @@ TEST_CASE("count(n) forgets a key whose window has fired") {
     d.record({2, 1}, 0);
     d.flush();
     CHECK(d.op().live_keys() == 1);
+}
+
+TEST_CASE("a record whose key cannot be had is named, and those before it count") {
+    for (const std::int64_t bad : {0, 1, 63, 64, 70, 199}) {
+        CAPTURE(bad);
+        const auto key = [bad](const event& e) {
+            if (e.value == bad) throw std::runtime_error("no key");
+            return e.key;
+        };
+        auto op = make_window_operator<std::int64_t, event>(key, count(1), bag{});
+        testing::operator_harness h(std::move(op));
+        std::vector<timed<event>> records;
+        for (std::int64_t i = 0; i != 200; ++i) records.push_back({{i % 7, i}, timestamp(1000 + i)});
+        try {
+            h.push_batch(records);
+            FAIL("no error");
+        } catch (const job_error& e) {
+            CHECK(e.record_time() == timestamp(1000 + bad));
+        }
+        h.flush();
+        CHECK(h.outputs().size() == static_cast<std::size_t>(bad));
+    }
 }

@@ -51,25 +51,13 @@ public:
     void open(const operator_context& context) { context_ = context; }
 
     progress process(batch<T>& in, output<output_type>& out) {
-        for (std::size_t i = in.cursor(); i != in.size(); in.consume_until(++i)) {
-            if (!out.ready()) return progress::blocked;
-            const T& record = std::as_const(in).value(i);
-            typename detail::window_key<K, T, KeyFn>::type key = key_(record);
-            entry& e = keys_.get_or_create(key, keys_.hash(key));
-            if (e.records % slice_ == 0) e.open = agg_.create();
-            add_record(agg_, e.open, record, in.time(i));
-            ++e.records;
-            if (size_ == slide_) {
-                if (e.records == size_) {
-                    emit(key, agg_.result(e.open), out);
-                    keys_.erase(K(key), keys_.hash(key));
-                }
-            } else {
-                if (e.records % slice_ == 0) close_slice(e);
-                if (e.records % slide_ == 0) {
-                    e.contents.advance(e.records - size_, size_, agg_);
-                    emit(key, e.contents.result(agg_), out);
-                }
+        std::uint64_t hashes[block];
+        while (!in.empty()) {
+            std::size_t i = in.cursor();
+            const std::size_t first = i, end = stage(in, hashes);
+            for (; i != end; in.consume_until(++i)) {
+                if (!out.ready()) return progress::blocked;
+                take(std::as_const(in).value(i), in.time(i), hashes[i - first], out);
             }
         }
         return progress::done;
@@ -84,9 +72,11 @@ public:
                 codec<K>::encode(key, bytes);
                 codec<std::int64_t>::encode(e.records, bytes);
                 if (e.records % slice != 0) detail::encode_accumulator(e.open, bytes);
-                const std::size_t n = std::min(e.slices.size(), most);
+                const std::vector<accumulator>* slices = e.sliding.empty() ? nullptr : &e.sliding.front().slices;
+                const std::size_t n = slices ? std::min(slices->size(), most) : 0;
                 codec<std::uint64_t>::encode(n, bytes);
-                for (auto a = e.slices.end() - static_cast<std::ptrdiff_t>(n); a != e.slices.end(); ++a)
+                if (!slices) return;
+                for (auto a = slices->end() - static_cast<std::ptrdiff_t>(n); a != slices->end(); ++a)
                     detail::encode_accumulator(*a, bytes);
             });
             entries.write(into, "counts", mine);
@@ -109,8 +99,9 @@ public:
             const auto n = static_cast<std::int64_t>(codec<std::uint64_t>::decode(in));
             const std::int64_t end = e.records - e.records % slice_;
             for (std::int64_t i = 0; i != n; ++i) {
-                e.slices.push_back(accumulators.decode(in));
-                e.contents.push(timestamp(end - (n - i) * slice_), e.slices.back());
+                run& of = run_of(e);
+                of.slices.push_back(accumulators.decode(in));
+                of.contents.push(timestamp(end - (n - i) * slice_), of.slices.back());
             }
         });
     }
@@ -119,18 +110,64 @@ public:
     std::size_t live_keys() const noexcept { return keys_.size(); }
 
 private:
-    struct entry {
-        std::int64_t records = 0;
-        accumulator open{};
+    static constexpr std::size_t block = 64;  // keys that are fetched together
+
+    /// What sliding windows need besides.
+    struct run {
         std::vector<accumulator> slices;   // the last ones are those that the next window may consist of
         detail::two_stacks<Agg> contents;  // the same; a cache
     };
+    struct entry {
+        std::int64_t records = 0;
+        accumulator open{};
+        std::vector<run> sliding;  // one, or none: most counts do without, and more keys fit into the caches
+    };
 
+    /// Hashes the keys of the next records, and fetches what they are found by. Returns the index behind them.
+    std::size_t stage(const batch<T>& in, std::uint64_t* hashes) const {
+        const std::size_t first = in.cursor(), end = first + std::min(block, in.remaining());
+        std::size_t i = first;
+        try {
+            for (; i != end; ++i) keys_.prefetch(hashes[i - first] = keys_.hash(key_(in.value(i))));
+        } catch (...) {
+            if (i == first) throw;  // Those before it come first.
+        }
+        const auto find = keys_.searches();
+        for (std::size_t j = first; j != i; ++j) (void)find.look_and_fetch(hashes[j - first]);
+        return i;
+    }
+
+    void take(const T& record, timestamp t, std::uint64_t hash, output<output_type>& out) {
+        typename detail::window_key<K, T, KeyFn>::type key = key_(record);
+        entry& e = keys_.get_or_create(key, hash);
+        if (e.records % slice_ == 0) e.open = agg_.create();
+        add_record(agg_, e.open, record, t);
+        ++e.records;
+        if (size_ == slide_) {
+            if (e.records == size_) {
+                emit(key, agg_.result(e.open), out);
+                keys_.erase(K(key), hash);
+            }
+        } else {
+            if (e.records % slice_ == 0) close_slice(e);
+            if (e.records % slide_ == 0) {
+                detail::two_stacks<Agg>& contents = run_of(e).contents;
+                contents.advance(e.records - size_, size_, agg_);
+                emit(key, contents.result(agg_), out);
+            }
+        }
+    }
+
+    static run& run_of(entry& e) {
+        if (e.sliding.empty()) e.sliding.emplace_back();
+        return e.sliding.front();
+    }
     void close_slice(entry& e) {
-        e.contents.push(timestamp(e.records - slice_), e.open);
-        e.slices.push_back(std::move(e.open));
-        if (e.slices.size() >= 2 * most_slices())
-            e.slices.erase(e.slices.begin(), e.slices.end() - static_cast<std::ptrdiff_t>(most_slices()));
+        auto& [slices, contents] = run_of(e);
+        contents.push(timestamp(e.records - slice_), e.open);
+        slices.push_back(std::move(e.open));
+        if (slices.size() >= 2 * most_slices())
+            slices.erase(slices.begin(), slices.end() - static_cast<std::ptrdiff_t>(most_slices()));
     }
     std::size_t most_slices() const noexcept { return static_cast<std::size_t>(size_ / slice_); }
 
