@@ -383,6 +383,25 @@ TEST_CASE("a subtask that had ended in the life before does not count as ended a
     }
 }
 
+TEST_CASE("what a subtask has prepared when it ended is part of one checkpoint") {
+    setting s;
+    std::vector<std::uint64_t> shown, others;
+    pipeline p("two");
+    p.from(generate(100, [](std::uint64_t i) { return i; }))
+        .named("short")
+        .to(shown_with_checkpoints(shown))
+        .named("shown");
+    p.from(generate(3000, [](std::uint64_t i) { return i; }))
+        .named("long")
+        .to(shown_with_checkpoints(others))
+        .named("others");
+    job running = std::move(p).start(s.options());
+    running.wait();
+    CHECK(running.status().checkpoints.completed > 5);
+    CHECK(shown.size() == 100);
+    CHECK(others.size() == 3000);
+}
+
 TEST_CASE("exponential delays double up to their limit, and begin anew after a run that has lasted") {
     setting s;
     std::vector<std::uint64_t> out;

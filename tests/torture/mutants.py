@@ -37,7 +37,7 @@ def test(folder, cases):
 MUTANTS = {
     "src/runtime/checkpoint_coordinator.cpp": [
         ("a sink commits before the checkpoint is durable",
-         "        write(c, on_request.get());\n", "        commit(c.id, prepared);\n        write(c, on_request.get());\n",
+         "        write(c, on_request.get());\n", "        commit(c, prepared);\n        write(c, on_request.get());\n",
          [STEPS, SCHEDULES]),
         ("sinks do not commit", "            n.commit(c.id, owner(of_node.first), of_node.second);\n", "            (void)n;\n", [STEPS]),
         ("sinks do not learn what the restored checkpoint holds",
@@ -56,7 +56,8 @@ MUTANTS = {
          "        std::lock_guard lock(mutex_);\n        carried_ = std::move(prepared);\n    } else {",
          "    } else {", [STEPS]),
         ("what a finished subtask has prepared is committed with every checkpoint",
-         "                if (graph_.nodes[node].commit) saved.local.erase(prepared_name);\n", "", [STEPS, SCHEDULES]),
+         "                if (graph_.nodes[node].commit) saved.local.erase(prepared_name);\n", "",
+         [test("graph", "*is part of one checkpoint*")]),
         ("a finished subtask is not in later checkpoints",
          "    ended_[subtask] = std::move(state);\n", "    ended_[subtask] = {};\n    (void)state;\n", [STEPS, SCHEDULES]),
         ("a subtask of the life before counts after a restart", "        ended_.clear();\n", "",
