@@ -15,7 +15,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -49,20 +48,6 @@ pid_t start(const std::string& folder, std::size_t parallelism, bool checkpoints
     ::_exit(code);
 }
 
-std::vector<std::string> shown(const std::string& folder) {
-    std::vector<std::string> all;
-    for (const auto& entry : std::filesystem::directory_iterator(folder + "/out")) {
-        if (entry.path().filename().string().starts_with('.')) {
-            all.push_back("left over: " + entry.path().string());
-            continue;
-        }
-        std::ifstream in(entry.path());
-        for (std::string text; std::getline(in, text);) all.push_back(text);
-    }
-    std::sort(all.begin(), all.end());
-    return all;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -80,7 +65,8 @@ int main(int argc, char** argv) {
         s.calls_left.store(0);
         int status = 0;
         ::waitpid(start(folder.path(), 1, false, s), &status, 0);
-        differences += difference(expected, shown(folder.path()), "without failure against the model");
+        differences +=
+            difference(expected, shown(default_file_system(), folder / "out"), "without failure against the model");
     }
     tests::random_numbers random(seed);
     for (; kills < goal && differences == 0; ++runs) {
@@ -119,7 +105,7 @@ int main(int argc, char** argv) {
                 without_progress = 0;
             }
         }
-        if (differences == 0) differences += difference(expected, shown(folder.path()), "killed");
+        if (differences == 0) differences += difference(expected, shown(default_file_system(), folder / "out"), "killed");
         if (differences != 0) std::printf("run %llu of seed %llu\n", static_cast<unsigned long long>(runs),
                                           static_cast<unsigned long long>(seed));
     }

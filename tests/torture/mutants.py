@@ -120,6 +120,11 @@ MUTANTS = {
         ("a sink does not prepare at the end",
          "    if (p == progress::done && !context_.owner.empty()) prepare(0);\n", "", [STEPS]),
     ],
+    "include/runnel/sink/write_ahead_sink.hpp": [
+        ("what a target holds already is stored again", "        if (stored(owner) >= id) return;\n", "", [STEPS]),
+        ("what was prepared is not stored after a restore",
+         "        if (id != 0) commit(id, owner, prepared);\n    }\n\nprivate:", "    }\n\nprivate:", [STEPS]),
+    ],
     "include/runnel/core/watermark.hpp": [
         ("the largest watermark of all inputs counts",
          "if (counts(in) && (!lowest || in.at < *lowest)) lowest = in.at;",

@@ -8,6 +8,7 @@
 #include <deque>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,9 +21,11 @@
 #include "runnel/window/combine.hpp"
 #include "runnel/window/count.hpp"
 #include "runnel/window/sum.hpp"
+#include "tests/torture/ledger.hpp"
 
 /// A program that has a bit of everything: sliding windows, sessions, late records, a process function with timers, a
-/// merge, a file that is cut back and files that appear when they are complete; and the same by one pass over its events.
+/// merge, a file that is cut back, files that appear when they are complete, and a ledger that results are stored in
+/// together with the checkpoint's number; and the same by one pass over its events.
 namespace torture {
 
 using namespace runnel;
@@ -108,9 +111,9 @@ struct silence {
     }
 };
 
-/// Reads the events, in order, from a source, and writes to two sinks.
-template <class Source, class First, class Second>
-pipeline program(const parameters& q, Source events, const First& first, const Second& second) {
+/// Reads the events, in order, from a source, and writes to two sinks; to a third one again what the model has twice.
+template <class Source, class First, class Second, class... Third>
+pipeline program(const parameters& q, Source events, const First& first, const Second& second, const Third&... third) {
     using std::chrono::milliseconds;
     pipeline p("torture");
     auto all = p.from(std::move(events))
@@ -131,22 +134,22 @@ pipeline program(const parameters& q, Source events, const First& first, const S
         });
     auto too_late = late.stream().map(
         [](const late_record<event>& l) { return line("late", l.value.key, l.value.at, l.value.value, 0); });
+    auto quiet = keyed.in_event_time_order().process(silence(milliseconds(q.silence))).named("silence");
     counts.merge(too_late).to(first).named("files");
-    sessions.merge(keyed.in_event_time_order().process(silence(milliseconds(q.silence))).named("silence"))
-        .to(second)
-        .named("lines");
+    sessions.merge(quiet).to(second).named("lines");
+    (quiet.merge(too_late).to(third).named("ledger"), ...);
     return p;
 }
 
-/// Writes to files in folder `out`.
+/// Writes to files in folder `out`, and to the ledger there.
 inline pipeline program(const parameters& q, const std::string& out, file_system& files) {
     return program(q, generate(q.events, maker{q}, {.splits = q.splits, .rate = q.rate}),
                    text_files(out, {.prefix = "a", .files = &files}),
-                   text_lines_to(out + "/lines.txt", {.files = &files}));
+                   text_lines_to(out + "/lines.txt", {.files = &files}), std::make_shared<ledger>(out, files));
 }
 
 /// The same by one pass over all events in order.
-inline std::vector<std::string> model(const parameters& p) {
+inline std::vector<std::string> model(const parameters& p, bool with_ledger = true) {
     const maker make{p};
     std::vector<std::string> all;
     std::int64_t largest = INT64_MIN;  // in ms, as all times below
@@ -219,6 +222,8 @@ inline std::vector<std::string> model(const parameters& p) {
                 all.push_back(line("quiet", -1, ms(list[k].at + p.silence), sum, 0));
         }
     }
+    for (std::size_t i = with_ledger ? all.size() : 0; i-- != 0;)
+        if (all[i].starts_with("quiet") || all[i].starts_with("late")) all.push_back("ledger " + all[i]);
     std::sort(all.begin(), all.end());
     return all;
 }
@@ -237,7 +242,8 @@ inline std::vector<std::string> shown(file_system& files, const std::string& out
         text.resize(f->read(0, text.data(), text.size()));
         for (std::size_t from = 0; from < text.size();) {
             const std::size_t end = std::min(text.find('\n', from), text.size());
-            all.push_back(text.substr(from, end - from));
+            std::string line = text.substr(from, end - from);
+            if (!line.starts_with(ledger::mark)) all.push_back(std::move(line));
             from = end + 1;
         }
     }

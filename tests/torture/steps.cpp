@@ -44,7 +44,7 @@ struct step_case {
 };
 
 const std::vector<step_case> cases = {
-    {step::recover, {"rename", "remove", "sync folder"}},
+    {step::recover, {"rename", "remove", "sync folder", "open", "write to", "sync"}},
     {step::ask},
     {step::send_barrier},
     {step::take_barrier},
@@ -60,7 +60,7 @@ const std::vector<step_case> cases = {
     {step::sync_manifest, {"sync"}},
     {step::rename_manifest, {"rename"}},
     {step::sync_manifest_folder, {"sync folder"}},
-    {step::commit, {"rename", "sync folder"}},
+    {step::commit, {"rename", "sync folder", "open", "write to", "sync"}},
     {step::trim, {"remove", "sync folder"}},
     {step::acknowledge},
 };

@@ -72,6 +72,8 @@ void check_target(const std::string& sink, const std::string& owner, checkpoint_
 ///     private:
 ///         database& db_;
 ///     };
+///
+///     counts.to(std::make_shared<stored_counts>(db)).named("counts");
 template <class T>
 class write_ahead_sink : public sink<T> {
     static_assert(encodable<T>, "runnel: write_ahead_sink: results become part of checkpoints, and this type has no "
