@@ -1,7 +1,8 @@
 // What checkpoints cost: the longest pause of the data path per checkpoint (99 in 100 are shorter), how much slower a
 // job gets with one checkpoint a second, and how long a job takes from its start on a checkpoint to its first output;
 // with 10 k, 1 M and 10 M keys of 8 bytes and 16-byte sums in one long window. One subtask, default options, the
-// folder for temporary files. The same for a process function that keeps a value and a timer for each key.
+// folder for temporary files. The same for a process function that keeps a value and a timer for each key, and for as
+// many events that are held back to be taken in order of time.
 //
 // A pause is seen by the source: the longest time between two of its polls in the second around a checkpoint.
 //
@@ -38,6 +39,23 @@ runnel::pipeline program(stop_watch& w, std::atomic<bool>* first_output = nullpt
     if (first_output)
         all.to(runnel::for_each(
             [first_output](const event&) { first_output->store(true, std::memory_order_release); }));
+    return p;
+}
+
+struct pass_on {
+    using output_type = std::int64_t;
+    void on_record(const event& e, runnel::process_context<std::int64_t>& c) { c.emit(e.value); }
+};
+
+/// Holds as many events as there are keys.
+runnel::pipeline holding_program(stop_watch& w) {
+    runnel::pipeline p("checkpoint");
+    events_of(p, w, runnel::bounded_out_of_orderness(runnel::duration(static_cast<std::int64_t>(w.keys))))
+        .key_by(&event::key)
+        .in_event_time_order()
+        .process(pass_on{})
+        .named("in order")
+        .to(runnel::null_sink());
     return p;
 }
 
@@ -87,6 +105,7 @@ int main(int argc, char** argv) {
         const auto windows = [](stop_watch& w) { return program(w); };
         print_pause(name, pause_ms(windows, in_memory, s.keys, s.checkpoints));
         print_pause("process_" + name, pause_ms(process_program, in_memory, s.keys, s.checkpoints));
+        print_pause("held_" + name, pause_ms(holding_program, in_memory, s.keys, s.checkpoints));
         if (s.keys <= 1'000'000) {
             const char* const note = "with one a second, of without";
             bench::print_ratio("checkpoint_throughput_" + name, throughput(windows, in_memory, s.keys, 60'000'000),

@@ -98,10 +98,12 @@ struct keep_sum {
     void on_timer(const runnel::timer_event&, runnel::process_context<std::int64_t>&) {}
 };
 
-inline auto events_of(runnel::pipeline& p, stop_watch& w) {
+template <class Strategy>
+auto events_of(runnel::pipeline& p, stop_watch& w, Strategy watermarks) {
     return p.from(std::make_shared<keys_source>(w)).named("keys").event_time(
-        [t = std::int64_t{0}](const event&) mutable { return runnel::timestamp(++t); }, runnel::monotonous());
+        [t = std::int64_t{0}](const event&) mutable { return runnel::timestamp(++t); }, watermarks);
 }
+inline auto events_of(runnel::pipeline& p, stop_watch& w) { return events_of(p, w, runnel::monotonous()); }
 
 inline runnel::pipeline process_program(stop_watch& w) {
     runnel::pipeline p("checkpoint");

@@ -136,3 +136,19 @@ TEST_CASE("in event-time order, functions drawn at random give the same in every
         CHECK(run_grid(run_by<in_time_order<false>>(code), draw_script(seed, false), grid()) > 60);
     }
 }
+
+TEST_CASE("in event-time order, a snapshot is of its barrier, whatever is pushed, called and late behind it") {
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        CAPTURE(seed);
+        const auto code = std::make_shared<const program>(seed, false);
+        const auto events = draw_script(seed, false).events();
+        const std::size_t barrier = seed % 3 * events.size() / 4 + seed;
+        runnel::testing::operator_harness one(run_by<in_time_order<true>>(code));
+        runnel::testing::operator_harness other(run_by<in_time_order<true>>(code));
+        std::size_t i = 0;
+        for (; i != barrier; ++i) one.step(events[i]), other.step(events[i]);
+        CHECK(one.begin_snapshot());
+        for (; i != events.size(); ++i) one.step(events[i]);
+        CHECK(one.finish_snapshot() == other.snapshot());
+    }
+}

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -26,7 +27,8 @@ namespace runnel {
 /// depend on the order in which records arrive, except among equal times. `context.watermark()` is the tick before the
 /// record in hand, or the time of the timer.
 /// Late records: those at or below the watermark go to the late output, if there is one, else into `late_dropped`.
-/// Checkpointed state: as `process_operator`, and "records": those that are held, by key group.
+/// Checkpointed state: as `process_operator`, and "records": those that are held, by key group. They are not copied for
+/// that, but written by another thread while the function may be called for them; so is a copy of the key function used.
 /// Thread safety: unsafe; one subtask owns it.
 /// Complexity: O(log n) per record, n being a measure of their disorder; O(1) for records in order.
 template <class K, class T, class KeyFn, class Fn, bool has_late_output>
@@ -79,10 +81,17 @@ public:
     void save(snapshot_writer& to) const {
         core_.save(to);
         if constexpr (encodable<T>) {
-            held_.for_each([&](const T& record, timestamp t) {
-                std::string& bytes = to.keyed("records", key_group_of(K(key_(record)), core_.state().key_groups()));
-                codec<timestamp>::encode(t, bytes);
-                codec<T>::encode(record, bytes);
+            to.later([held = std::make_shared<detail::frozen_records<T>>(held_.freeze()), key = key_,
+                      groups = core_.state().key_groups()](snapshot_writer& into) {
+                std::vector<std::string> of_group(groups);
+                held->consume([&](const T& record, timestamp t) {
+                    std::string& bytes = of_group[key_group_of(K(key(record)), groups)];
+                    codec<timestamp>::encode(t, bytes);
+                    codec<T>::encode(record, bytes);
+                });
+                for (std::size_t g = 0; g != groups; ++g)
+                    if (!of_group[g].empty())
+                        into.keyed("records", static_cast<key_group>(g)) = std::move(of_group[g]);
             });
             save_layout<T>(to, "records");
         } else {
@@ -114,7 +123,7 @@ private:
         const timestamp* next(timestamp until) { return held.next(until); }
         template <class F>
         void take(F f) {
-            const timed<T> record = held.take();
+            const timed<T>& record = held.take();
             const K& key = key_of(record.value);
             f(record.value, key, record.time);
         }
