@@ -131,6 +131,7 @@
 #include "runnel/state/batch_update.hpp"
 #include "runnel/state/broadcast_state.hpp"
 #include "runnel/state/control_group.hpp"
+#include "runnel/state/frozen_map.hpp"
 #include "runnel/state/frozen_slots.hpp"
 #include "runnel/state/frozen_table.hpp"
 #include "runnel/state/group_watermarks.hpp"

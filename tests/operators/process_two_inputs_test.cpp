@@ -163,6 +163,24 @@ TEST_CASE("each subtask saves its copy of broadcast state, and new subtasks begi
     }
 }
 
+TEST_CASE("what broadcast records write behind a barrier is not in its snapshot") {
+    operator_harness h(broadcasting(first{}, scaling{}));
+    for (int i = 1; i <= 100; ++i) h.push_second(rate(i, std::to_string(i)), timestamp(1));
+    const operator_snapshot at_once = h.snapshot();
+    CHECK(h.begin_snapshot());
+    h.push_second(rate(0, "50"), timestamp(2));
+    h.push_second(rate(7, "1"), timestamp(2));
+    h.push_second(rate(7, "another"), timestamp(2));
+    CHECK(h.finish_snapshot() == at_once);
+    operator_harness<broadcasting> again(broadcasting(first{}, scaling{}));
+    again.restore(h.snapshot());
+    again.push({1, 1}, timestamp(3));
+    const std::string& text = again.outputs().at(0).value;
+    CHECK(text.starts_with("1:1 17 10"));
+    CHECK(text.find(" 50") == std::string::npos);
+    CHECK(text.ends_with(" another7"));
+}
+
 TEST_CASE("keyed state cannot be used for a broadcast record: there is no key") {
     struct wrong {
         using output_type = int;

@@ -160,6 +160,15 @@ MUTANTS = {
         ("a state is missing in the snapshot", "            if (c->holds(s)) c->save(s, out);",
          "            if (c->holds(s) && c != columns.front()) c->save(s, out);", [STEPS]),
     ],
+    "include/runnel/state/broadcast_state.hpp": [
+        ("what a broadcast map held at the barrier is not copied before it changes",
+         "            if (frozen_) [[unlikely]] frozen_->before_change(key);\n", "            {}\n",
+         [test("operators", "*behind a barrier*"), test("state", "*broadcast map*")]),
+    ],
+    "include/runnel/state/frozen_map.hpp": [
+        ("elements that have been erased since the barrier are not in the snapshot",
+         "            bytes += put_changed(nullptr);\n", "", [test("state", "*frozen map*")]),
+    ],
     "include/runnel/state/key_scope.hpp": [
         ("what a key in hand held at the barrier is not copied before it changes", "        announce(s);\n        slot_ = s;",
          "        slot_ = s;", [test("state", "*"), test("operators", "*process*")]),

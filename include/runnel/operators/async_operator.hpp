@@ -147,6 +147,7 @@ public:
 
     void save(snapshot_writer& to) const {
         if constexpr (encodable<T>) {
+            // Encoded at the barrier: what is under way is bounded by the capacity.
             std::string local;
             std::uint64_t position = 0;
             for (const call* c = order_.front(); c; c = order_.next(*c)) {

@@ -99,15 +99,15 @@ public:
     timestamp watermark() const noexcept { return watermark_; }
     template <class K2, class V>
     void put(const broadcast_state<K2, V>& state, const std::type_identity_t<K2>& key, std::type_identity_t<V> value) {
-        state.map().insert_or_assign(key, std::move(value));
+        state.column().put(key, std::move(value));
     }
     template <class K2, class V>
     void erase(const broadcast_state<K2, V>& state, const std::type_identity_t<K2>& key) {
-        state.map().erase(key);
+        state.column().erase(key);
     }
     template <class K2, class V>
     void clear(const broadcast_state<K2, V>& state) {
-        state.map().clear();
+        state.column().clear();
     }
 
 private:
