@@ -196,6 +196,7 @@
 #include "runnel/window/sum.hpp"
 #include "runnel/window/t_digest.hpp"
 #include "runnel/window/time_zone.hpp"
+#include "runnel/window/timed_list.hpp"
 #include "runnel/window/top.hpp"
 #include "runnel/window/trigger_memory.hpp"
 #include "runnel/window/trigger_window_operator.hpp"

@@ -43,7 +43,8 @@ public:
 
     /// Copies about so many bytes; true when all is copied, or there was no memory for it.
     bool step(std::size_t bytes) noexcept {
-        constexpr std::size_t block_bytes = sizeof(block);
+        // What an entry owns elsewhere may be a multiple of itself.
+        constexpr std::size_t block_bytes = sizeof(block) * (std::is_trivially_copyable_v<entry> ? 1 : 8);
         for (std::size_t n = bytes / block_bytes + 1; n != 0 && from_; --n) {
             before_change(next_ * block_slots);
             if (from_ && ++next_ == blocks_.size()) complete();

@@ -6,19 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "runnel/codec/binary.hpp"
 #include "runnel/core/timed.hpp"
 #include "runnel/window/aggregate.hpp"
+#include "runnel/window/timed_list.hpp"
 
 namespace runnel {
 
 namespace detail {
-
-/// Values in order of arrival.
-template <class V>
-struct collect_state {
-    std::vector<timed<V>> values;
-};
 
 template <class F>
 inline constexpr bool is_vector = false;
@@ -27,47 +21,22 @@ inline constexpr bool is_vector<std::vector<Ts...>> = true;
 
 }  // namespace detail
 
-template <class V>
-    requires encodable<V>
-struct codec<detail::collect_state<V>> {
-    static void encode(const detail::collect_state<V>& all, std::string& out) {
-        encode_size(all.values.size(), out);
-        for (const timed<V>& each : all.values) {
-            codec<V>::encode(each.value, out);
-            codec<timestamp>::encode(each.time, out);
-        }
-    }
-    static detail::collect_state<V> decode(byte_reader& in) {
-        detail::collect_state<V> all;
-        for (std::size_t n = in.take_size(sizeof(timestamp)); n != 0; --n) {
-            V value = codec<V>::decode(in);
-            all.values.push_back({std::move(value), codec<timestamp>::decode(in)});
-        }
-        return all;
-    }
-    static auto layout(layout_builder& to) { return to.add<std::vector<std::pair<V, timestamp>>>(); }
-};
-
 /// All values of a field of records of type T; see `collect`.
 template <class T, class F>
 class collect_aggregate {
     using value_type = detail::field_of<F, T>;
-    using state = detail::collect_state<value_type>;
+    using state = detail::timed_list<value_type>;
 
 public:
     static constexpr bool creates_default = true;
     explicit collect_aggregate(F field) : field_(std::move(field)) {}
     state create() const noexcept { return {}; }
-    void add(state& all, const T& record, timestamp t) const {
-        all.values.push_back({std::invoke(field_, record), t});
-    }
-    void merge(state& all, const state& other) const {
-        all.values.insert(all.values.end(), other.values.begin(), other.values.end());
-    }
+    void add(state& all, const T& record, timestamp t) const { all.push_back({std::invoke(field_, record), t}); }
+    void merge(state& all, const state& other) const { all.append(other); }
     std::vector<value_type> result(const state& all) const {
         std::vector<const timed<value_type>*> order;
-        order.reserve(all.values.size());
-        for (const auto& each : all.values) order.push_back(&each);
+        order.reserve(all.size());
+        all.for_each([&](const timed<value_type>& each) { order.push_back(&each); });
         const auto earlier = [](const auto* a, const auto* b) { return a->time < b->time; };
         if (!std::is_sorted(order.begin(), order.end(), earlier))
             std::stable_sort(order.begin(), order.end(), earlier);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -123,14 +124,17 @@ public:
     }
 
     void save(snapshot_writer& to) const {
-        std::string& bytes = to.local("sums");
-        codec<timestamp>::encode(watermark_, bytes);
-        codec<std::uint64_t>::encode(sums_.size(), bytes);
-        for (const auto& [first, s] : sums_) {
-            codec<timestamp>::encode(first, bytes);
-            codec<std::uint64_t>::encode(s.records, bytes);
-            detail::encode_accumulator(s.value, bytes);
-        }
+        // There are as many sums as slices, however many records: they can be copied.
+        to.later([w = watermark_, sums = std::make_shared<const decltype(sums_)>(sums_)](snapshot_writer& into) {
+            std::string& bytes = into.local("sums");
+            codec<timestamp>::encode(w, bytes);
+            codec<std::uint64_t>::encode(sums->size(), bytes);
+            for (const auto& [first, s] : *sums) {
+                codec<timestamp>::encode(first, bytes);
+                codec<std::uint64_t>::encode(s.records, bytes);
+                detail::encode_accumulator(s.value, bytes);
+            }
+        });
         to.local("windows") = windows_text_;
         detail::save_window_layouts<no_key, accumulator>(to);
     }

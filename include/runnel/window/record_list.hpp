@@ -4,24 +4,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "runnel/codec/binary.hpp"
 #include "runnel/core/timed.hpp"
 #include "runnel/core/timestamp.hpp"
+#include "runnel/window/timed_list.hpp"
 #include "runnel/window/window.hpp"
 
 namespace runnel {
 
 namespace detail {
-
-/// The records of a window, as `process_window` keeps them.
-template <class T>
-struct record_list {
-    std::vector<timed<T>> records;
-};
 
 /// Stands for "no evictor".
 struct no_evictor {};
@@ -34,22 +27,24 @@ public:
 
     explicit keep_records(Evictor evictor = {}) : evictor_(std::move(evictor)) {}
 
-    record_list<T> create() const { return {}; }
-    void add(record_list<T>& all, const T& record, timestamp t) const { all.records.push_back({record, t}); }
-    void merge(record_list<T>& all, const record_list<T>& later) const {
-        all.records.insert(all.records.end(), later.records.begin(), later.records.end());
-    }
-    std::vector<timed<T>> result(const record_list<T>& all) const {
-        std::vector<timed<T>> sorted = all.records;
+    timed_list<T> create() const { return {}; }
+    void add(timed_list<T>& all, const T& record, timestamp t) const { all.push_back({record, t}); }
+    void merge(timed_list<T>& all, const timed_list<T>& later) const { all.append(later); }
+    std::vector<timed<T>> result(const timed_list<T>& all) const {
+        std::vector<timed<T>> sorted = all.to_vector();
         sort(sorted);
         return sorted;
     }
     /// Removes what the evictor does not want to be seen, for good.
-    void before_firing(record_list<T>& all, const window& span) const
+    void before_firing(timed_list<T>& all, const window& span) const
         requires(!std::is_same_v<Evictor, no_evictor>)
     {
-        sort(all.records);
-        std::invoke(evictor_, all.records, span);
+        std::vector<timed<T>> records = all.to_vector();
+        sort(records);
+        std::invoke(evictor_, records, span);
+        timed_list<T> left;
+        for (timed<T>& r : records) left.push_back(std::move(r));
+        all = std::move(left);
     }
 
 private:
@@ -89,26 +84,5 @@ struct recent_records {
 inline detail::last_records keep_last(std::size_t n) { return {n}; }
 /// Keeps the records that are at most `d` older than the newest.
 inline detail::recent_records keep_recent(duration d) { return {d}; }
-
-template <class T>
-    requires encodable<T>
-struct codec<detail::record_list<T>> {
-    static void encode(const detail::record_list<T>& all, std::string& out) {
-        encode_size(all.records.size(), out);
-        for (const timed<T>& r : all.records) {
-            codec<T>::encode(r.value, out);
-            codec<timestamp>::encode(r.time, out);
-        }
-    }
-    static detail::record_list<T> decode(byte_reader& in) {
-        detail::record_list<T> all;
-        for (std::size_t n = in.take_size(sizeof(timestamp)); n != 0; --n) {
-            T value = codec<T>::decode(in);
-            all.records.push_back({std::move(value), codec<timestamp>::decode(in)});
-        }
-        return all;
-    }
-    static auto layout(layout_builder& to) { return to.add<std::vector<std::pair<T, timestamp>>>(); }
-};
 
 }  // namespace runnel
