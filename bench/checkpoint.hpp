@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/describe/class.hpp>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -13,6 +14,7 @@
 
 #include "bench/folder.hpp"
 #include "bench/support.hpp"
+#include "runnel/codec/describe.hpp"
 #include "runnel/graph/pipeline.hpp"
 #include "runnel/sink/null.hpp"
 #include "runnel/source/source.hpp"
@@ -27,6 +29,7 @@ struct event {
     std::uint64_t key;
     std::int64_t value;
 };
+BOOST_DESCRIBE_STRUCT(event, (), (key, value))
 
 /// What the source and the benchmark tell each other.
 struct stop_watch {

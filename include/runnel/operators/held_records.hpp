@@ -61,7 +61,7 @@ public:
     void push(T value, timestamp t) {
         // The ends of the runs fall from the first to the last, so equal times never come into an earlier run.
         const auto to = std::partition_point(runs_.begin(), runs_.end(),
-                                             [t](const sequence& run) { return run.last_time() > t; });
+                                             [t](const sequence& run) { return run.last > t; });
         if (to != runs_.end()) {
             to->push_back({std::move(value), t});
         } else {
@@ -104,14 +104,18 @@ private:
     struct sequence {
         std::vector<std::shared_ptr<chunk>> chunks{};
         std::size_t head = 0;
+        timestamp last{};  // Time of the last record.
 
         timestamp first_time() const noexcept { return (*chunks.front())[head].time; }
-        timestamp last_time() const noexcept { return chunks.back()->back().time; }
         void push_back(timed<T>&& record) {
-            if (!chunks.empty() && chunks.back()->size() != chunks.back()->capacity()) {
+            const timestamp t = record.time;
+            if (!chunks.empty() && chunks.back()->size() != chunks.back()->capacity())
                 chunks.back()->push_back(std::move(record));
-                return;
-            }
+            else
+                begin_chunk(std::move(record));
+            last = t;
+        }
+        void begin_chunk(timed<T>&& record) {
             // What is gone is kept as long as any of its chunk is not.
             constexpr std::size_t first = 4, most = std::clamp<std::size_t>(16 * 1024 / sizeof(timed<T>), first, 256);
             auto made = std::make_shared<chunk>();
