@@ -28,7 +28,7 @@ namespace runnel {
 /// record in hand, or the time of the timer.
 /// Late records: those at or below the watermark go to the late output, if there is one, else into `late_dropped`.
 /// Checkpointed state: as `process_operator`, and "records": those that are held, by key group. They are not copied for
-/// that, but written by another thread while the function may be called for them; so is a copy of the key function used.
+/// that: another thread encodes them, with a copy of the key function, while the function is perhaps called for them.
 /// Thread safety: unsafe; one subtask owns it.
 /// Complexity: O(log n) per record, n being a measure of their disorder; O(1) for records in order.
 template <class K, class T, class KeyFn, class Fn, bool has_late_output>

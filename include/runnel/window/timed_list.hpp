@@ -45,7 +45,10 @@ public:
             if (!full_) full_ = std::make_unique<chunks>();
             full_->insert(full_->end(), later.full_->begin(), later.full_->end());
         }
-        for (const timed<V>& value : later.last_) push_back(value);
+        if (last_.size() + later.last_.size() <= most)
+            last_.insert(last_.end(), later.last_.begin(), later.last_.end());
+        else
+            for (const timed<V>& value : later.last_) push_back(value);
     }
 
     /// Counts them: O(chunks).
