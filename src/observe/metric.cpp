@@ -27,6 +27,7 @@ std::string_view name_of(job_state s) {
         case job_state::finished: return "finished";
         case job_state::failed: return "failed";
         case job_state::cancelled: return "cancelled";
+        case job_state::restarting: return "restarting";
     }
     return "unknown";
 }
@@ -105,7 +106,8 @@ private:
     void job_figures() {
         begin("runnel_job_state", metric_kind::gauge, "1 for the state that the job is in, 0 for the others.");
         each_job([&](const job_status& j) {
-            for (job_state s : {job_state::running, job_state::finished, job_state::failed, job_state::cancelled}) {
+            for (job_state s : {job_state::running, job_state::finished, job_state::failed, job_state::cancelled,
+                                job_state::restarting}) {
                 now_.labels.resize(1);
                 now_.labels.emplace_back("state", name_of(s));
                 show(j.state == s ? 1 : 0);

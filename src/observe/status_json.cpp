@@ -159,7 +159,7 @@ operator_json of(const operator_status& o, const job_status& j) {
 
 job_json of(const job_status& j) {
     job_json out;
-    constexpr const char* states[] = {"running", "finished", "failed", "cancelled"};
+    constexpr const char* states[] = {"running", "finished", "failed", "cancelled", "restarting"};
     out.state = states[static_cast<std::size_t>(j.state)];
     out.at = seconds(j.at);
     out.running_for = seconds(j.running_for);

@@ -163,6 +163,7 @@ void job_core::restart() noexcept {
     try {
         {
             std::lock_guard structure(structure_);
+            if (!tasks_.empty()) last_operators_ = operators_after(clock_->now() - started_);
             clear();
             std::lock_guard lock(mutex_);
             if (state_ != job_state::failed) throw error("the job was cancelled");
@@ -491,6 +492,9 @@ job_status job_core::status() const {
         std::lock_guard lock(mutex_);
         status.state = state_;
         if (over_) ended = ended_;
+        // Whether the strategy allows it once more is known when all subtasks have ended, a moment later.
+        else if (state_ == job_state::failed && !cancelled_ && options_.restart.what != restart_strategy::kind::none)
+            status.state = job_state::restarting;
         if (last_failure_) status.failure = text_of(last_failure_);
         status.bad_records.assign(bad_records_.begin(), bad_records_.end());
         status.late_records.assign(late_records_.begin(), late_records_.end());
@@ -498,10 +502,24 @@ job_status job_core::status() const {
     // A job that is over asks no clock: the host's may be gone before the job is.
     status.at = ended ? *ended : clock_->now();
     status.running_for = status.at - started_;
-    const double lifetime = std::max<double>(1.0, static_cast<double>(status.running_for.count()));
     if (coordinator_) status.checkpoints = coordinator_->status();
     std::lock_guard structure(structure_);
-    // None after a restart that has failed.
+    if (tasks_.empty() && status.state == job_state::running) status.state = job_state::restarting;
+    status.operators = tasks_.empty() ? last_operators_ : operators_after(status.running_for);
+    for (plan::node_id id = 0; id < status.operators.size(); ++id) {
+        if (!graph_.nodes[id].condition) continue;
+        source_condition c = graph_.nodes[id].condition();
+        status.operators[id].trouble = std::move(c.trouble);
+        status.operators[id].lag = c.lag;
+        status.operators[id].lag_by_split = std::move(c.lag_by_split);
+    }
+    return status;
+}
+
+/// What all operators have done since the start, `lifetime` ago. With structure_, while there are subtasks.
+std::vector<operator_status> job_core::operators_after(duration lifetime) const {
+    const double time = std::max<double>(1.0, static_cast<double>(lifetime.count()));
+    std::vector<operator_status> operators;
     for (plan::node_id id = 0; id < metrics_.size(); ++id) {
         const plan::node& n = graph_.nodes[id];
         const task& t = tasks_[task_of_node_[id]];
@@ -512,12 +530,6 @@ job_status job_core::status() const {
         o.is_chained = t.nodes[0] != id;
         for (const plan::edge* e : graph_.inputs_of(id)) o.inputs.push_back(e->from);
         o.parallelism = t.subtasks.size();
-        if (n.condition) {
-            source_condition c = n.condition();
-            o.trouble = std::move(c.trouble);
-            o.lag = c.lag;
-            o.lag_by_split = std::move(c.lag_by_split);
-        }
         o.watermark = timestamp::max();
         const bool has_event_time = graph_.has_event_time(id);
         // What holds the whole operator back holds back the lowest of its subtasks.
@@ -544,13 +556,13 @@ job_status job_core::status() const {
             }
             o.subtasks.push_back(s);
         }
-        const double all = lifetime * static_cast<double>(t.subtasks.size());
+        const double all = time * static_cast<double>(t.subtasks.size());
         o.busy /= all;
         o.blocked /= all;
         o.idle /= all;
-        status.operators.push_back(std::move(o));
+        operators.push_back(std::move(o));
     }
-    return status;
+    return operators;
 }
 
 }  // namespace runnel::detail

@@ -62,6 +62,7 @@ private:
     void size_channels();
     void run_all();
     void clear() noexcept;
+    std::vector<operator_status> operators_after(duration lifetime) const;
     void build();
     void build_subtask(std::size_t task_index, std::size_t index);
     void wire_outputs(subtask& s, plan::node_id id, std::size_t index, std::vector<stage*>& stage_of_node);
@@ -95,6 +96,8 @@ private:
     std::vector<link> links_;
     /// metrics_[node][subtask].
     std::vector<std::vector<std::unique_ptr<operator_metrics>>> metrics_;
+    /// What they had done before the job was restarted: shown while there are no subtasks.
+    std::vector<operator_status> last_operators_;
     std::size_t memory_reserved_ = 0;
 
     // Pair with nothing beyond what the wake-ups order; see is_stopping.

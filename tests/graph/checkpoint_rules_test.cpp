@@ -433,6 +433,7 @@ TEST_CASE("a failure rate that is too high ends the job") {
                   }).start(o);
     CHECK_THROWS_AS(running.wait(), job_error);
     CHECK(running.status().checkpoints.restarts == 2);
+    CHECK(running.status().state == job_state::failed);
 }
 
 TEST_CASE("a job that waits for being restarted can be cancelled") {
@@ -444,9 +445,12 @@ TEST_CASE("a job that waits for being restarted can be cancelled") {
                       if (i == 700) throw std::runtime_error("not now");
                   }).start(o);
     for (int i = 0; i < 3000; ++i)
-        if (running.status().state == job_state::failed) break;
+        if (running.status().state == job_state::restarting) break;
         else s.sim.step();
+    CHECK(running.status().state == job_state::restarting);
+    CHECK(!running.is_done());
     running.cancel();
     CHECK_THROWS_AS(running.wait(), job_error);
+    CHECK(running.status().state == job_state::failed);
     CHECK(s.sim.clock().now() < timestamp(std::chrono::minutes(1)));
 }

@@ -54,7 +54,6 @@ void wait_until(job& j, const std::string& what, F is_so) {
 }
 
 inline operator_status status_of(job& j, const std::string& name) {
-    // A job that is being started again has no operators.
     for (operator_status& o : j.status().operators)
         if (o.name == name) return std::move(o);
     return {};

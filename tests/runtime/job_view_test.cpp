@@ -279,7 +279,7 @@ TEST_CASE("the status tells time, duration and size of the newest checkpoint, in
 
 namespace {
 
-/// Fails once; then a recovery of it takes until it may end.
+/// Fails once, at its fourth batch; then a recovery of it takes until it may end.
 struct waiting_sink final : sink<int> {
     std::string name() const override { return "waiting"; }
     bool is_transactional() const override { return true; }
@@ -294,18 +294,19 @@ struct waiting_sink final : sink<int> {
     struct writer final : sink_writer<int> {
         explicit writer(waiting_sink& of) : of(of) {}
         progress write(batch<int>& records) override {
-            if (!of.has_failed.exchange(true)) throw std::runtime_error("once");
+            if (of.writes++ == 3 && !of.has_failed.exchange(true)) throw std::runtime_error("once");
             records.consume_until(records.size());
             return progress::done;
         }
         waiting_sink& of;
     };
+    std::atomic<int> writes = 0;
     std::atomic<bool> has_failed = false, recovers = false, may_end = false;
 };
 
 }  // namespace
 
-TEST_CASE("while a sink takes long to recover, the job can be asked and cancelled") {
+TEST_CASE("while a sink takes long to recover, the job can be asked and cancelled, and shows operators as they were") {
     testing::memory_file_system files;
     const auto to = std::make_shared<waiting_sink>();
     pipeline p{"patient"};
@@ -315,10 +316,19 @@ TEST_CASE("while a sink takes long to recover, the job can be asked and cancelle
     options.restart = fixed_delay(1, 0s);
     job j = std::move(p).start(options);
     to->recovers.wait(false);
-    CHECK(j.status().state == job_state::running);
-    CHECK(j.status().failure.find("once") != std::string::npos);
+    const job_status s = j.status();
+    CHECK(s.state == job_state::restarting);
+    CHECK(s.failure.find("once") != std::string::npos);
+    REQUIRE(s.operators.size() == 2);
+    CHECK(s.operators[0].name == "numbers");
+    CHECK(s.operators[0].records_out > 0);
+    CHECK(s.operators[0].subtasks.size() == 1);
+    CHECK(s.operators[0].trouble.empty());
+    CHECK(s.operators[1].name == "out");
+    CHECK(s.operators[1].trouble == "no way to there");  // As of now.
     j.cancel();
     CHECK(j.status().state == job_state::cancelled);
+    CHECK(j.status().operators.size() == 2);
     to->may_end = true;
     to->may_end.notify_all();
     j.wait();

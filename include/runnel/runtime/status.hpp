@@ -98,7 +98,13 @@ struct checkpoint_status {
     std::uint64_t restarts = 0;
 };
 
-enum class job_state : unsigned char { running, finished, failed, cancelled };
+enum class job_state : unsigned char {
+    running,
+    finished,
+    failed,
+    cancelled,
+    restarting,  ///< Has failed, and waits to go on, or is about to. Its operators are shown as they were.
+};
 
 /// A picture of a job at one moment. Figures of different operators may be a batch apart.
 struct job_status {
