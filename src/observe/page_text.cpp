@@ -73,11 +73,14 @@ h3 { font-size: 13px; font-weight: 600; color: var(--soft); margin-bottom: 8px; 
 .state { padding: 1px 9px; border-radius: 10px; font-size: 13px; background: var(--idle); }
 .state.running { background: var(--good-ground); color: var(--good); }
 .state.failed { background: var(--bad-ground); color: var(--bad); }
+.state.restarting { background: var(--warn-ground); color: var(--blocked); }
 .soft { color: var(--soft); }
-.failure {
+.failure, .trouble {
   margin-bottom: 12px; padding: 8px 12px; border-radius: 8px; background: var(--bad-ground); color: var(--bad);
   overflow-wrap: anywhere;
 }
+.trouble { display: grid; gap: 4px; list-style: none; background: var(--warn-ground); color: var(--text); }
+[hidden] { display: none !important; }
 .panel {
   min-width: 0; padding: 12px 14px; background: var(--panel); border: 1px solid var(--line); border-radius: 10px;
 }
@@ -97,10 +100,12 @@ h3 { font-size: 13px; font-weight: 600; color: var(--soft); margin-bottom: 8px; 
 .box { fill: var(--ground); stroke: var(--line); }
 .node.hot .box { stroke: var(--busy); stroke-width: 2; }
 .node.stuck .box { stroke: var(--blocked); stroke-width: 2; }
+.node.troubled .box { stroke: var(--bad); stroke-width: 2; }
 .node text { fill: var(--text); font-size: 13px; }
 .node text.name { font-weight: 600; }
 .node text.soft { fill: var(--soft); font-size: 12px; }
 .node text.warn { fill: var(--blocked); }
+.node.troubled text.warn { fill: var(--bad); }
 .edge { fill: none; stroke: var(--soft); stroke-width: 1.5; }
 .edge.chained { stroke-dasharray: 3 3; stroke: var(--line); stroke-width: 2; }
 .tip { fill: var(--soft); }
@@ -130,6 +135,13 @@ dl + .samples:not(:empty) { margin-top: 10px; }
 }
 .bars { display: block; width: 100%; height: 96px; }
 .bars rect { fill: var(--busy); }
+.splits { list-style: none; display: grid; gap: 5px; margin-top: 8px; font-size: 14px; }
+.splits li { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 5fr) minmax(56px, auto); gap: 10px;
+             align-items: center; }
+.splits span { overflow-wrap: anywhere; }
+.splits span:last-child { text-align: right; }
+.meter { display: block; width: 100%; height: 8px; border-radius: 2px; background: var(--ground); }
+.meter rect { fill: var(--busy); }
 .axis { display: flex; justify-content: space-between; font-size: 12px; color: var(--soft); }
 .series + .series { margin-top: 14px; }
 .series p { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 4px; }
@@ -141,7 +153,7 @@ dl + .samples:not(:empty) { margin-top: 10px; }
   .tile strong { font-size: 19px; }
   /* Each row of the table becomes a small list of its own. */
   thead { display: none; }
-  tr { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 2px 6px; padding: 8px 0;
+  tr { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)) minmax(64px, auto); gap: 2px 6px; padding: 8px 0;
        border-bottom: 1px solid var(--line); }
   tr:last-child { border-bottom: 0; padding-bottom: 0; }
   td, td:first-child { display: block; padding: 0; border: 0; text-align: left; white-space: normal; }
@@ -157,6 +169,8 @@ const std::string_view page_script = R"js('use strict';
 (() => {
   const PICTURES = 120;  // Kept for the small curves.
   const LAST = 60;       // Seconds that "the last minute" has.
+  const SPLITS = 8;      // That are shown by themselves: those that are most behind.
+  const ERRORS = 8;      // That are shown, newest first.
 
   // ---- Elements: text is only ever set as text.
   const SVG = 'http://www.w3.org/2000/svg';
@@ -221,11 +235,16 @@ const std::string_view page_script = R"js('use strict';
     return now.operators.map((o, i) => {
       const b = same ? before.operators[i] : null;
       // Counters begin anew when a job goes on after a failure.
-      const per = (name) => b && dt > 0 && o[name] >= b[name] ? (o[name] - b[name]) / dt : dt > 0 || !b ? null : 0;
+      const per = (name) => {
+        if (o[name] == null || !b) return null;
+        const more = o[name] - (b[name] ?? 0);
+        return dt <= 0 ? 0 : more >= 0 ? more / dt : null;
+      };
       const times = ['busy', 'blocked', 'idle'].map((n) => Math.max(0, o[n] - (b ? b[n] : 0)));
       const all = times[0] + times[1] + times[2];
       const shares = all > 0 ? times.map((t) => t / all) : [0, 0, 1];
-      return { in: per('records_in'), out: per('records_out'), busy: shares[0], blocked: shares[1], idle: shares[2] };
+      return { in: per('records_in'), out: per('records_out'), bytes: per('bytes'), busy: shares[0],
+               blocked: shares[1], idle: shares[2] };
     });
   };
   const sourceRate = (job, r) => job.operators.reduce((sum, o, i) => isSource(o) ? sum + (r[i].out ?? 0) : sum, 0);
@@ -365,8 +384,10 @@ const std::string_view page_script = R"js('use strict';
         say(n.count, copies > 1 ? '×' + copies : '');
         const way = isSource(o) ? 'out' : 'in';
         const both = !isSource(o) && !isSink(o) && q.out != null && Math.abs(q.out - q.in) > 0.02 * (q.in + 1);
-        say(n.rate, amount(q[way]) + '/s ' + way + (both ? ', ' + amount(q.out) + '/s out' : ''));
+        say(n.rate, amount(q[way]) + '/s ' + way + (both ? ', ' + amount(q.out) + '/s out' : '') +
+                    (q.bytes != null ? ', ' + bytes(Math.round(q.bytes)) + '/s' : ''));
         const parts = [];
+        if (o.trouble) parts.push('in trouble');
         if (o.late_dropped) parts.push(amount(o.late_dropped) + ' late');
         if (o.skipped) parts.push(amount(o.skipped) + ' bad');
         say(n.more, parts.join(', ') || (o.is_ended ? 'ended' : o.kind === o.name ? '' : short(o.kind, 16)));
@@ -379,6 +400,7 @@ const std::string_view page_script = R"js('use strict';
           n.bars[k].setAttribute('width', w.toFixed(1));
           x += w;
         });
+        mark(n.root, 'troubled', o.trouble !== '');
         mark(n.root, 'hot', q.busy > 0.8 && job.state === 'running');
         mark(n.root, 'stuck', q.blocked > 0.5 && job.state === 'running');
       });
@@ -462,6 +484,9 @@ const std::string_view page_script = R"js('use strict';
     return { root, show };
   };
 
+  const meter = (share) => svg('svg', { class: 'meter', viewBox: '0 0 100 8', preserveAspectRatio: 'none' },
+                               svg('rect', { width: (100 * share).toFixed(1), height: 8 }));
+
   const tile = (title) => {
     const value = html('strong', '', '–');
     const small = html('small', '', ' ');
@@ -472,11 +497,14 @@ const std::string_view page_script = R"js('use strict';
   // ---- A job.
   let number = 0;
   const view = () => {
-    const v = { pictures: [], history: { rate: [], lag: [], latency: [], took: [] } };
+    const v = { pictures: [], history: { rate: [], lag: [], latency: [], took: [] },
+                said: [], errors: [] };
     const name = html('h2', '');
     const state = html('span', 'state');
     const time = html('span', 'soft');
     const failure = html('p', 'failure');
+    const trouble = list((text) => html('li', '', text));
+    trouble.root.className = 'trouble';
     const tiles = ['Records per second', 'Event time behind', 'Latency, 99 %', 'Checkpoint'].map(tile);
     const picture = graph();
     const legend = html('div', 'legend', ...['busy', 'blocked', 'idle'].map((c) => html('span', '', html('i', c), c)),
@@ -490,10 +518,12 @@ const std::string_view page_script = R"js('use strict';
                                  ...(b.raw ? [html('code', '', b.raw)] : [])));
     const late = list((l) => html('li', '', html('span', 'soft', l.where + ': '), l.why,
                                   ...(l.raw ? [html('code', '', l.raw)] : [])));
-    const errors = list((text) => html('li', '', text));
+    const errors = list(([at, text]) => html('li', '', html('span', 'soft', at + ' '), text));
+    const unread = new Map();
     const panels = {
-      operators: panel('Operators', 'wide'), time: panel('Event time'), latency: panel('Latency from source to sink'),
-      checkpoints: panel('Checkpoints'), bad: panel('Late and bad records'), errors: panel('Recent errors'),
+      operators: panel('Operators', 'wide'), unread: panel('Not read yet', 'wide'), time: panel('Event time'),
+      latency: panel('Latency from source to sink'), checkpoints: panel('Checkpoints'),
+      bad: panel('Late and bad records'), errors: panel('Recent errors'),
     };
     const bad_facts = facts();
     panels.operators.body.append(operators.root);
@@ -502,7 +532,7 @@ const std::string_view page_script = R"js('use strict';
     panels.checkpoints.body.append(checks.root);
     panels.bad.body.append(bad_facts.root, bad.root, late.root);
     panels.errors.body.append(errors.root);
-    v.root = html('section', 'job', html('header', '', name, state, time), failure,
+    v.root = html('section', 'job', html('header', '', name, state, time), failure, trouble.root,
                   html('div', 'tiles', ...tiles.map((t) => t.root)),
                   html('figure', 'panel graph', picture.root, legend),
                   html('div', 'panels', ...Object.values(panels).map((p) => p.root)));
@@ -530,9 +560,14 @@ const std::string_view page_script = R"js('use strict';
       say(name, job.name);
       say(state, job.state);
       state.className = 'state ' + job.state;
-      say(time, (job.state === 'running' ? 'for ' : 'after ') + span(Math.floor(job.running_for)));
-      say(failure, (job.state === 'failed' ? 'Failed: ' : 'Has gone on after: ') + job.failure);
+      const goes = job.state === 'running' || job.state === 'restarting';
+      say(time, (goes ? 'for ' : 'after ') + span(Math.floor(job.running_for)));
+      const said = { failed: 'Failed: ', restarting: 'Goes on soon after: ' }[job.state] ?? 'Has gone on after: ';
+      say(failure, said + job.failure);
       failure.hidden = !job.failure;
+      const troubles = job.operators.filter((o) => o.trouble && goes).map((o) => `${o.name}: ${o.trouble}`);
+      trouble.show(troubles);
+      trouble.root.hidden = troubles.length === 0;
 
       const [rate, lag, latency, check] = tiles;
       const perSecond = before ? sourceRate(job, r) : null;
@@ -579,14 +614,37 @@ const std::string_view page_script = R"js('use strict';
       const waits = holder + (low?.held_for > 1 ? ', for ' + span(low.held_for) : '');
       time_facts.show([['Watermark', time_now], ...(low ? [
         ['Behind the clock', span(behind)], ['Lowest at', low.name], ['Waits for', waits],
-      ] : []), ...job.operators.filter((o) => o.lag != null).map((o) => {
-        const [split, most] = Object.entries(o.lag_by_split).reduce((a, b) => b[1] > a[1] ? b : a, ['', 0]);
-        return ['Not read yet by ' + o.name, amount(o.lag) + (most ? `, ${amount(most)} of them in ${split}` : '')];
-      })]);
+      ] : [])]);
       const stands = low && low.held_by && low.held_for > 5 && job.state === 'running';
       held.hidden = !stands;
       if (stands)
         say(held, `Event time stands still: ${holder} has not moved on for ${span(Math.floor(low.held_for))}.`);
+
+      const behinds = job.operators.filter((o) => o.lag != null);
+      panels.unread.root.hidden = behinds.length === 0;
+      for (const o of behinds) {
+        if (!unread.has(o.name)) {
+          const u = { figures: html('span', 'soft'), curve: spark('Records not read yet'), history: [],
+                      splits: list(([split, n, share]) => html('li', '', html('span', '', split), meter(share),
+                                                               html('span', 'soft', n))) };
+          u.splits.root.className = 'splits';
+          panels.unread.body.append(html('div', 'series', html('p', '', html('span', '', o.name), u.figures),
+                                         u.curve.root, u.splits.root));
+          unread.set(o.name, u);
+        }
+        const u = unread.get(o.name);
+        keep(u.history, o.lag);
+        u.curve.show(u.history);
+        const growth = (o.lag - u.history[0]) / (job.at - v.pictures[0].at);
+        say(u.figures, amount(o.lag) + ' records' + (Math.abs(growth) < 1 || !isFinite(growth) ? '' :
+                       `, ${growth > 0 ? 'grows' : 'shrinks'} by ${amount(Math.abs(growth))}/s`));
+        const all = Object.entries(o.lag_by_split).sort((a, b) => b[1] - a[1]);
+        const most = Math.max(1, all[0]?.[1] ?? 0);
+        const rest = all.slice(SPLITS);
+        const lines = all.slice(0, SPLITS).map(([split, n]) => [split, amount(n), n / most]);
+        if (rest.length) lines.push([`${rest.length} more`, amount(rest.reduce((sum, [, n]) => sum + n, 0)), 0]);
+        u.splits.show(lines);
+      }
 
       for (const [o, i] of sinks) {
         if (!series.has(o.name)) {
@@ -601,6 +659,8 @@ const std::string_view page_script = R"js('use strict';
         const s = series.get(o.name);
         const [h, recent] = lastMinute(job, o, i);
         say(s.title, o.name + (recent ? ', last minute' : ', since the start'));
+        s.chart.root.toggleAttribute('hidden', !h.count);
+        s.axis.hidden = !h.count;
         if (!h.count) { say(s.figures, 'no records yet'); continue; }
         const bound = (q) => { const x = quantile(h, q); return x === Infinity ? '> 33 s' : '≤ ' + span(x); };
         say(s.figures, 'half ' + bound(0.5) + ', 99 % ' + bound(0.99) + ', all ' + bound(1));
@@ -618,8 +678,8 @@ const std::string_view page_script = R"js('use strict';
         ['Took', span(c.took)], ['State', bytes(c.bytes)],
         ...job.operators.filter((o) => o.state_bytes).sort((a, b) => b.state_bytes - a.state_bytes).slice(0, 3)
           .map((o) => ['in ' + o.name, bytes(o.state_bytes)]),
-        ['Goes on', c.restarts + ' times after a failure'],
-      ] : [['Completed', 'none']]);
+        ['Restarts', String(c.restarts)],
+      ] : [['Completed', 'none'], ...(c.restarts ? [['Restarts', String(c.restarts)]] : [])]);
 
       bad_facts.show([
         ['Late, dropped', amount(job.operators.reduce((s, o) => s + o.late_dropped, 0))],
@@ -634,10 +694,13 @@ const std::string_view page_script = R"js('use strict';
       }
       bad.show([...kinds.values()].slice(0, 5));
       late.show([...job.late_records].reverse().slice(0, 3));
-      const troubles = job.operators.filter((o) => o.trouble).map((o) => `${o.name}: ${o.trouble}`);
-      const said = [job.failure, c.last_failure, ...troubles].filter((t) => t);
-      panels.errors.root.hidden = said.length === 0;
-      errors.show(said);
+      // With the time at which this page first saw them: what has passed stays for a while.
+      const now = [job.failure, c.last_failure, ...troubles].filter((t) => t);
+      for (const text of now) if (!v.said.includes(text)) v.errors.unshift([brief(job.at, job.at), text]);
+      v.said = now;
+      v.errors.splice(ERRORS);
+      panels.errors.root.hidden = v.errors.length === 0;
+      errors.show(v.errors);
     };
     return v;
   };

@@ -172,9 +172,9 @@ def queries_have_answers(jobs, work):
             expect("$" not in concrete, f"unknown variable in {query}")
             until(f"{query} has an answer", lambda: prometheus.query(concrete))
         names = {s["metric"]["pipeline"] for s in prometheus.query("runnel_job_uptime_seconds")}
-        expect(names == {"clicks", "orders"}, f"pipelines are {names}")
-        evil = prometheus.query('runnel_errors_total{operator="<img src=x onerror=alert(1)>",reason="process"} > 0')
-        expect(evil, "the errors of the operator with the strange name are missing")
+        expect(names == {"clicks", "orders", "shipments"}, f"pipelines are {names}")
+        until("the errors of the operator with the strange name are there", lambda: prometheus.query(
+            'runnel_errors_total{operator="<img src=x onerror=alert(1)>",reason="process"} > 0'))
 
         def rules():
             groups = json.loads(fetch(prometheus.url + "/api/v1/rules"))["data"]["groups"]
@@ -182,6 +182,12 @@ def queries_have_answers(jobs, work):
             return found if found and all(r["health"] != "unknown" for r in found) else None
         for rule in until("all rules are evaluated", rules):
             expect(rule["health"] == "ok", f"{rule['name']}: {rule.get('lastError')}")
+        until("the split that cannot be read is further behind than the slow one, and that than the others",
+              lambda: prometheus.query('runnel_split_lag_records{split="shipments/3"} > on () '
+                                       '(runnel_split_lag_records{split="shipments/2"} > on () '
+                                       'runnel_split_lag_records{split="shipments/1"})'))
+        trouble = {s["metric"]["operator"] for s in prometheus.query('runnel_in_trouble{pipeline="shipments"} == 1')}
+        expect(trouble == {"topic"}, f"in trouble are {trouble}")
         stalled = prometheus.query('runnel_watermark_stalled_seconds{pipeline="orders",operator="counts"}')
         expect(float(stalled[0]["value"][1]) > 1, "event time that stands still does not show")
 
@@ -248,7 +254,7 @@ def page_moves(jobs, work):
         browser.look(1280, 900, "light")
         browser.ask("url", {"url": jobs.url})
         until("the page is live", lambda: browser.text("#link") == "live")
-        until("there are two jobs", lambda: browser.js("document.querySelectorAll('.job').length") == 2)
+        until("there are three jobs", lambda: browser.js("document.querySelectorAll('.job').length") == 3)
         expect(browser.text(".job h2") == "clicks", "the first job is another")
         operators = sum(len(job["operators"]) for job in json.loads(fetch(jobs.url + "api/jobs"))["jobs"])
         expect(browser.js("document.querySelectorAll('.job .node').length") == operators, "the graphs are not whole")
@@ -265,6 +271,12 @@ def page_moves(jobs, work):
         until("there are bad records", lambda: "alert(77)" in browser.text(".job .samples"))
         until("what holds event time back is named",
               lambda: "Event time stands still" in browser.js("document.body.innerText"))
+        until("what cannot be read is told",
+              lambda: "no answer from its leader" in (browser.text(".trouble:not([hidden])") or ""))
+        until("the split that is most behind comes first",
+              lambda: (browser.text(".splits li") or "").startswith("shipments/3"))
+        expect(browser.text(".node.troubled .name") == "topic", "the operator in trouble is not marked")
+        until("bytes per second are told", lambda: "KB/s" in browser.js("document.body.innerText"))
         until("sparklines are drawn", lambda: "L" in browser.js(
             "document.querySelector('.spark path:last-child').getAttribute('d')"))
         expect(browser.js("document.images.length") == 0, "a name has become markup")
