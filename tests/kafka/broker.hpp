@@ -70,7 +70,9 @@ struct record {
 class admin {
 public:
     admin() : admin(cluster()) {}
-    explicit admin(const runnel::kafka_cluster& to) : client_(RD_KAFKA_PRODUCER, to, {}, {}) {}
+    // On a busy machine a request may take too long, and be repeated.
+    explicit admin(const runnel::kafka_cluster& to)
+        : client_(RD_KAFKA_PRODUCER, to, {{"enable.idempotence", "true"}}, {}) {}
 
     rd::kafka_client& client() { return client_; }
 
