@@ -2,7 +2,8 @@
 """Runs a command with a Kafka cluster of its own: kafka.py [options] -- COMMAND...
 
 The brokers listen on loopback alone, on ports chosen here, with folders of their own, and are gone when this program
-is. Their jars are fetched by Maven once, into ~/.cache/runnel. The command finds in its environment
+is. They are of version 4.1.1 or another that there is a file kafka_VERSION.xml of here, which names their jars; these
+are fetched by Maven once, into ~/.cache/runnel. The command finds in its environment
   KAFKA_BOOTSTRAP  the brokers' addresses. If it is set already, no cluster is started.
   KAFKA_CONTROL    a Unix socket; each connection sends one line, "kill N", "pause N", "resume N" or "start N" for
                    broker N = 1, 2, ..., and reads "done" when that is so: a broker that was started answers clients;
@@ -25,7 +26,6 @@ import fcntl
 import os
 import pathlib
 import random
-import re
 import select
 import shutil
 import signal
@@ -38,7 +38,7 @@ import tempfile
 import time
 import uuid
 
-POM = pathlib.Path(__file__).resolve().with_name("kafka_pom.xml")
+POMS = {pom.stem.partition("_")[2]: pom for pom in pathlib.Path(__file__).resolve().parent.glob("kafka_*.xml")}
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "runnel"
 PREFIX = "runnel-kafka-"
 SKIPPED = 77
@@ -54,11 +54,10 @@ def dies_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def jars():
+def jars(version):
     """The folder of the broker's jars, fetched if they are not there."""
     if not shutil.which("java"):
         raise NoCluster("there is no java")
-    version = re.search(r"<version>([^<]+)</version>", POM.read_text())[1]
     folder = CACHE / f"kafka-{version}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
@@ -69,7 +68,7 @@ def jars():
             raise NoCluster("there is no mvn to fetch the broker with")
         with tempfile.TemporaryDirectory(dir=CACHE) as work:
             fetched = pathlib.Path(work) / "jars"
-            result = subprocess.run(["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies",
+            result = subprocess.run(["mvn", "-q", "-B", "-f", str(POMS[version]), "dependency:copy-dependencies",
                                      "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"], cwd=work,
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             if result.returncode or not list(fetched.glob("kafka_*.jar")):
@@ -150,11 +149,23 @@ def make_keys(file):
         raise NoCluster("no keys could be made:\n" + made.stdout)
 
 
+# How brokers are told to print what is wrong, by the library that they do it with: the option that names the file, and
+# what is in there.
+LOGGING = {
+    "3": ("-Dlog4j.configuration=file:",
+          "log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
+          "log4j.appender.out.layout=org.apache.log4j.PatternLayout\n"
+          "log4j.appender.out.layout.ConversionPattern=%d %p %c: %m%n\n"),
+    "4": ("-Dlog4j2.configurationFile=",
+          "status=error\nappender.out.type=Console\nappender.out.name=out\nappender.out.layout.type=PatternLayout\n"
+          "appender.out.layout.pattern=%d %p %c: %m%n\nrootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\n"),
+}
+
 LISTENERS = ("PLAINTEXT", "CONTROLLER", "PROXIED", "SASL", "TLS")
 
 
 class Broker:
-    def __init__(self, number, ports, folder, classpath, controllers, brokers, settings, sustained, keys):
+    def __init__(self, number, ports, folder, version, classpath, controllers, brokers, settings, sustained, keys):
         ports = dict(zip((*LISTENERS, "proxy"), ports))
         self.ports = ports
         self.port = ports["PLAINTEXT"]
@@ -208,14 +219,13 @@ class Broker:
             })
         config.update(settings)
         (self.folder / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in config.items()))
-        (self.folder / "log4j2.properties").write_text(
-            "status=error\nappender.out.type=Console\nappender.out.name=out\nappender.out.layout.type=PatternLayout\n"
-            "appender.out.layout.pattern=%d %p %c: %m%n\nrootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\n")
+        option, logging = LOGGING[version.partition(".")[0]]
+        (self.folder / "logging.properties").write_text(logging)
         heap = 512 if brokers == 1 else 384
         # No property of the JVM's management here: each of them opens a port on every interface.
         speed = [] if sustained else ["-XX:TieredStopAtLevel=1"]
         self.java = ["java", f"-Xmx{heap}m", "-XX:+UseSerialGC", *speed, "-Djava.net.preferIPv4Stack=true",
-                     f"-Dlog4j2.configurationFile={self.folder}/log4j2.properties", "-cp", classpath]
+                     f"{option}{self.folder}/logging.properties", "-cp", classpath]
 
     def run(self, *arguments):
         with open(self.folder / "output", "ab") as output:
@@ -244,15 +254,15 @@ class Broker:
 
 
 class Cluster:
-    def __init__(self, folder, count, settings, sustained, secured):
-        classpath = str(jars() / "*")
+    def __init__(self, folder, version, count, settings, sustained, secured):
+        classpath = str(jars(version) / "*")
         self.folder = folder
         self.keys = folder / "keys" if secured else None
         each = len(LISTENERS) + 1
         ports = free_ports(each * count)
         controllers = ",".join(f"{i + 1}@127.0.0.1:{ports[each * i + 1]}" for i in range(count))
-        self.brokers = [Broker(i + 1, ports[each * i:], folder, classpath, controllers, count, settings, sustained,
-                               self.keys) for i in range(count)]
+        self.brokers = [Broker(i + 1, ports[each * i:], folder, version, classpath, controllers, count, settings,
+                               sustained, self.keys) for i in range(count)]
 
     def at(self, listener):
         return ",".join(f"127.0.0.1:{b.ports[listener]}" for b in self.brokers)
@@ -360,6 +370,7 @@ def skip(command, list_argument, reason):
 def main():
     parser = argparse.ArgumentParser(description="Runs a command with a Kafka cluster of its own.")
     parser.add_argument("--brokers", type=int, default=1)
+    parser.add_argument("--version", choices=sorted(POMS), default="4.1.1", help="of the brokers")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the brokers")
     parser.add_argument("--sustained", action="store_true", help="brokers that start more slowly, and then are faster")
     parser.add_argument("--secured", action="store_true", help="brokers that also take clients by SASL and TLS")
@@ -379,8 +390,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
         folder = pathlib.Path(name)
         try:
-            cluster = Cluster(folder, options.brokers, dict(s.split("=", 1) for s in options.set), options.sustained,
-                              options.secured)
+            cluster = Cluster(folder, options.version, options.brokers, dict(s.split("=", 1) for s in options.set),
+                              options.sustained, options.secured)
         except NoCluster as reason:
             return skip(command, options.list, reason)
         try:
