@@ -32,7 +32,7 @@ std::string text_of(const std::exception_ptr& e) {
 }
 
 /// What one subtask has done in an operator that is `first` in its chain, or is not.
-subtask_status status_of(const subtask& s, const operator_metrics& m, bool first) {
+subtask_status status_of(const subtask& s, const operator_metrics& m, bool first, timestamp now) {
     subtask_status status;
     status.records_in = m.records_in.get();
     status.records_out = m.records_out.get();
@@ -41,9 +41,9 @@ subtask_status status_of(const subtask& s, const operator_metrics& m, bool first
     status.bytes = m.bytes.get();
     status.keys = m.keys.get();
     status.watermark = timestamp(m.watermark.get());
-    status.busy = duration(s.metrics.busy.get());
-    status.blocked = duration(s.metrics.blocked.get());
-    status.idle = duration(s.metrics.idle.get());
+    status.busy = s.metrics.busy.at(now);
+    status.blocked = s.metrics.blocked.at(now);
+    status.idle = s.metrics.idle.at(now);
     if (first) status.queue_fill = s.metrics.queue_fill.get();
     const std::int64_t held = s.metrics.held_by.get();
     if (held >= 0 && static_cast<std::size_t>(held) < s.inputs.size()) {
@@ -535,7 +535,7 @@ std::vector<operator_status> job_core::operators_after(duration lifetime) const 
         // What holds the whole operator back holds back the lowest of its subtasks.
         timestamp lowest = timestamp::max();
         for (std::size_t i = 0; i < t.subtasks.size(); ++i) {
-            subtask_status s = status_of(*t.subtasks[i], *metrics_[id][i], !o.is_chained);
+            subtask_status s = status_of(*t.subtasks[i], *metrics_[id][i], !o.is_chained, started_ + lifetime);
             if (!has_event_time) s.held_by.clear(), s.held_since = timestamp::min();
             if (metrics_[id][i]->latency) o.latency += metrics_[id][i]->latency->read();
             o.records_in += s.records_in;

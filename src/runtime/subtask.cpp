@@ -62,7 +62,7 @@ void subtask::wake() noexcept {
 void subtask::run() noexcept {
     state_.begin_run();
     const timestamp begin = clock_.now();
-    account(begin, last_ == result::blocked ? metrics.blocked : last_ == result::more ? metrics.busy : metrics.idle);
+    account(begin, last_ == result::more ? metrics.busy : waits_as(last_));
     // What has been refused left the source before.
     if (reads && last_ != result::blocked) origin = begin;
     result r = result::finished;
@@ -100,6 +100,7 @@ void subtask::run() noexcept {
             break;
         case result::waiting:
         case result::blocked:
+            waits_as(r).goes_on_from(end);
             if (state_.end_run()) executor_.submit(*this);
             break;
         case result::finished:
@@ -248,8 +249,10 @@ subtask::result subtask::from_gate() {
     return result::more;
 }
 
-void subtask::account(timestamp now, gauge<std::int64_t>& share) {
-    share.add((now - accounted_until_).count());
+spent_time& subtask::waits_as(result r) noexcept { return r == result::blocked ? metrics.blocked : metrics.idle; }
+
+void subtask::account(timestamp now, spent_time& share) {
+    share.add(now - accounted_until_);
     accounted_until_ = now;
 }
 

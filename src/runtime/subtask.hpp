@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,9 +22,36 @@ namespace runnel::detail {
 
 class job_core;
 
-/// Where a subtask's time goes, in nanoseconds of processing time, and what holds its event time back.
+/// How much of a subtask's time has gone one way, in nanoseconds of processing time. Written by the subtask, read by
+/// anyone; it never seems to fall.
+class spent_time {
+public:
+    spent_time() { since_.set(nothing); }
+    void add(duration d) noexcept {
+        spent_.add(d.count());
+        since_.set(nothing);
+    }
+    /// From `t` on time goes this way, until it is added.
+    void goes_on_from(timestamp t) noexcept { since_.set(spent_.get() - (t + short_time).ns()); }
+    duration at(timestamp now) const noexcept {
+        const std::int64_t since = since_.get();
+        const std::int64_t spent = spent_.get();
+        return duration(since == nothing ? spent : std::max(spent, since + now.ns()));
+    }
+
+private:
+    /// Who looks while the time is being added may have asked for `now` a moment after the subtask has: with this much
+    /// left out it is shown no more than will be added.
+    static constexpr duration short_time = std::chrono::milliseconds(100);
+    static constexpr std::int64_t nothing = std::numeric_limits<std::int64_t>::min();
+
+    gauge<std::int64_t> spent_;
+    gauge<std::int64_t> since_;  ///< What `now` is added to.
+};
+
+/// Where a subtask's time goes, and what holds its event time back.
 struct subtask_metrics {
-    gauge<std::int64_t> busy, blocked, idle;
+    spent_time busy, blocked, idle;
     gauge<double> queue_fill;
     /// Index of the channel or split that event time waits for, -1 for none; since when.
     gauge<std::int64_t> held_by;
@@ -87,7 +117,8 @@ private:
     timestamp resumes_at() const;
     result from_source();
     result from_gate();
-    void account(timestamp now, gauge<std::int64_t>& share);
+    spent_time& waits_as(result r) noexcept;
+    void account(timestamp now, spent_time& share);
     void note_watermark(timestamp now);
     void sample_latency(timestamp now);
     void call_at(timestamp t);

@@ -12,6 +12,7 @@
 #include "runnel/sink/null.hpp"
 #include "runnel/source/collection.hpp"
 #include "runnel/source/generator.hpp"
+#include "runnel/source/inlet.hpp"
 #include "runnel/testing/memory_file_system.hpp"
 #include "runnel/testing/sim_executor.hpp"
 #include "runnel/window/count.hpp"
@@ -332,6 +333,42 @@ TEST_CASE("while a sink takes long to recover, the job can be asked and cancelle
     to->may_end = true;
     to->may_end.notify_all();
     j.wait();
+}
+
+namespace {
+
+/// Never has room.
+struct full_sink final : sink<int> {
+    std::string name() const override { return "full"; }
+    std::unique_ptr<sink_writer<int>> open(const sink_context&) override { return std::make_unique<writer>(); }
+    struct writer final : sink_writer<int> {
+        progress write(batch<int>&) override { return progress::blocked; }
+    };
+};
+
+}  // namespace
+
+TEST_CASE("time in which a subtask waits shows while it waits: blocked without room, idle without input") {
+    testing::sim_executor sim(1);
+    pipeline p{"stuck"};
+    p.from(endless()).named("numbers").rebalance().to(std::make_shared<full_sink>()).named("full");
+    inlet<int> quiet;
+    p.from(quiet).named("quiet").to(null_sink()).named("nothing");
+    job j = std::move(p).start({.executor = &sim, .clock = &sim.clock()});
+    for (int i = 0; i < 1000; ++i) sim.step();
+    sim.clock().pass(10s);
+    const job_status s = j.status();
+    const auto subtask = [&](std::size_t i) { return s.operators.at(i).subtasks.at(0); };
+    CHECK(subtask(0).blocked > 9s);
+    CHECK(subtask(1).blocked > 9s);
+    CHECK(subtask(2).idle > 9s);
+    CHECK(subtask(3).idle > 9s);
+    for (const operator_status& o : s.operators) {
+        CHECK(o.busy < 0.1);
+        CHECK(o.busy + o.blocked + o.idle <= 1.001);
+    }
+    quiet.close();
+    j.cancel();
 }
 
 TEST_CASE("a sink says in the status what keeps it from writing") {
