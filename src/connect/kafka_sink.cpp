@@ -99,9 +99,11 @@ private:
     }
     void failed(writer_state& w, const rd_kafka_message_t& m) noexcept {
         const std::int64_t ms = rd_kafka_message_timestamp(&m, nullptr);
+        // Without the lock: what librdkafka is asked for here may wait for a thread that has news.
+        record_error lost(std::make_exception_ptr(producer_.not_delivered(m)),
+                          ms > 0 ? timestamp(std::chrono::milliseconds(ms)) : timestamp::min());
         const std::lock_guard lock(mutex_);
-        w.lost_.emplace_back(std::make_exception_ptr(producer_.not_delivered(m)),
-                             ms > 0 ? timestamp(std::chrono::milliseconds(ms)) : timestamp::min());
+        w.lost_.push_back(std::move(lost));
     }
 
     std::mutex mutex_;
