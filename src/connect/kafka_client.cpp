@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <thread>
 #include <utility>
 
 #include "../core/blocked_signals.hpp"
@@ -144,9 +145,21 @@ std::vector<kafka_client::topic_partitions> kafka_client::topics(const std::stri
                                                                  std::chrono::milliseconds timeout) {
     const kafka_topic topic(only ? rd_kafka_topic_new(get(), only->c_str(), nullptr) : nullptr);
     if (only && !topic) fail("find topic \"" + *only + "\"", rd_kafka_last_error());
+    // One that was made just now may be unknown to the broker that is asked.
+    const auto end = std::chrono::steady_clock::now() + std::min(timeout, std::chrono::milliseconds(1000));
+    for (;;) {
+        std::vector<topic_partitions> found = ask_for(topic.get(), timeout);
+        if (!only || found.at(0).failure != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return found;
+        if (std::chrono::steady_clock::now() >= end) return found;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+}
+
+std::vector<kafka_client::topic_partitions> kafka_client::ask_for(rd_kafka_topic_t* topic,
+                                                                  std::chrono::milliseconds timeout) {
     const rd_kafka_metadata_t* answer = nullptr;
     const rd_kafka_resp_err_t failure =
-        rd_kafka_metadata(get(), only == nullptr, topic.get(), &answer, static_cast<int>(timeout.count()));
+        rd_kafka_metadata(get(), topic == nullptr, topic, &answer, static_cast<int>(timeout.count()));
     const std::unique_ptr<const rd_kafka_metadata_t, kafka_free<&rd_kafka_metadata_destroy>> owned(answer);
     if (failure != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_poll(get(), 0);  // For the reasons.

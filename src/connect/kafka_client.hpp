@@ -100,7 +100,7 @@ public:
         std::vector<std::int32_t> partitions;
         rd_kafka_resp_err_t failure;  ///< Of this topic.
     };
-    /// Topics of the cluster, or the one named.
+    /// Topics of the cluster, or the one named. Whether that is there is asked for a second at most.
     std::vector<topic_partitions> topics(const std::string* only, std::chrono::milliseconds timeout);
 
     /// Sets the offsets that the consumer's group has committed for these partitions, if they are told in time.
@@ -127,6 +127,9 @@ public:
     }
 
 private:
+    /// Null: all topics.
+    std::vector<topic_partitions> ask_for(rd_kafka_topic_t* topic, std::chrono::milliseconds timeout);
+
     const kafka_cluster cluster_;
     mutable std::mutex mutex_;
     std::string trouble_;                   // under mutex_
