@@ -114,7 +114,7 @@ TEST_CASE("who may not write to a topic, use a transactional id or set its marke
     control("allow bob describe topic secured_write");
     // Who may write to no topic at all may not number records, either.
     check_contains(failure_of_writing("secured_write", as("bob"), delivery::at_least_once),
-                   {"secured_write/0", "Cluster authorization failed", advice});
+                   {"secured_write", "Cluster authorization failed", advice});
     check_contains(failure_of_writing("secured_write", as("bob"), delivery::exactly_once),
                    {"'secured_write job/out'", "ransactional Id authorization failed", advice});
     control("allow bob write transactional_id secured_write job/out");
