@@ -694,10 +694,10 @@ const std::string_view page_script = R"js('use strict';
       }
       bad.show([...kinds.values()].slice(0, 5));
       late.show([...job.late_records].reverse().slice(0, 3));
-      // With the time at which this page first saw them: what has passed stays for a while.
-      const now = [job.failure, c.last_failure, ...troubles].filter((t) => t);
-      for (const text of now) if (!v.said.includes(text)) v.errors.unshift([brief(job.at, job.at), text]);
-      v.said = now;
+      // With the time at which this page first saw them; what has passed stays a while. Some differ in numbers alone.
+      const now = [job.failure, c.last_failure, ...troubles].filter((t) => t).map((t) => [t, t.replace(/\d+/g, '')]);
+      for (const [text, same] of now) if (!v.said.includes(same)) v.errors.unshift([brief(job.at, job.at), text]);
+      v.said = now.map(([, same]) => same);
       v.errors.splice(ERRORS);
       panels.errors.root.hidden = v.errors.length === 0;
       errors.show(v.errors);
