@@ -68,4 +68,12 @@ void checkpoint_store::prune(std::size_t keep) {
     remove_leftovers(files_, folder_);
 }
 
+void checkpoint_store::remove(checkpoint_id id) {
+    // The next one refers to nothing of it.
+    last_.reset();
+    files_.remove(folder_ + "/" + manifest_name(id));
+    files_.sync_directory(folder_);
+    remove_leftovers(files_, folder_);
+}
+
 }  // namespace runnel

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "runnel/core/error.hpp"
@@ -179,12 +180,13 @@ kafka_transactions::kafka_transactions(const kafka_target& target, std::string i
     until_done("begin with transactions as '" + id_ + "'", [&] {
         return rd_kafka_init_transactions(producer_.get(), producer_.client().timeout_ms());
     });
-    marker_ = read_marker(target);
+    read_marker(target);
 }
 
-kafka_transactions::~kafka_transactions() {
-    // Readers wait for what is open. Without an answer, a successor or the broker ends it.
-    if (!open_) return;
+kafka_transactions::~kafka_transactions() { abort(); }
+
+void kafka_transactions::abort() noexcept {
+    if (!open_.exchange(false)) return;
     const kafka_error_ptr ignored(rd_kafka_abort_transaction(producer_.get(), 1000));
 }
 
@@ -225,7 +227,7 @@ void kafka_transactions::delivered(const rd_kafka_message_t& m) noexcept {
     if (!lost_) lost_ = producer_.not_delivered(m);
 }
 
-std::optional<checkpoint_id> kafka_transactions::read_marker(const kafka_target& target) const {
+void kafka_transactions::read_marker(const kafka_target& target) {
     const kafka_client reader(RD_KAFKA_CONSUMER, target.cluster, {},
                               {{"group.id", id_},
                                {"enable.auto.commit", "false"},
@@ -237,8 +239,11 @@ std::optional<checkpoint_id> kafka_transactions::read_marker(const kafka_target&
         // Waits until no transaction is open any more that would change it.
         rd_kafka_resp_err_t failure = reader.committed(of.get(), target.cluster.timeout);
         if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) failure = at.err;
-        if (failure == RD_KAFKA_RESP_ERR_NO_ERROR)
-            return at.offset < 0 ? std::nullopt : std::optional(static_cast<checkpoint_id>(at.offset));
+        if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            if (at.offset >= 0) marker_ = static_cast<checkpoint_id>(at.offset);
+            marked_by_.assign(static_cast<const char*>(at.metadata), at.metadata ? at.metadata_size : 0);
+            return;
+        }
         if (!passes(failure) || std::chrono::steady_clock::now() >= end)
             reader.fail("read the marker of group '" + id_ + "'", failure);
         rd_kafka_poll(reader.get(), 10);
@@ -261,27 +266,34 @@ void kafka_transactions::produce(const std::vector<kafka_output>& records) {
     }
 }
 
-void kafka_transactions::mark(checkpoint_id number) {
+void kafka_transactions::mark(checkpoint_id number, const std::string& by) {
     const kafka_offsets to(rd_kafka_topic_partition_list_new(1));
-    rd_kafka_topic_partition_list_add(to.get(), topic_.c_str(), 0)->offset = static_cast<std::int64_t>(number);
+    rd_kafka_topic_partition_t& at = *rd_kafka_topic_partition_list_add(to.get(), topic_.c_str(), 0);
+    at.offset = static_cast<std::int64_t>(number);
+    if (!by.empty()) {
+        at.metadata = ::strdup(by.c_str());  // Freed with the list.
+        at.metadata_size = at.metadata ? by.size() : 0;
+    }
     const kafka_group_metadata group(rd_kafka_consumer_group_metadata_new(id_.c_str()));
     until_done("set the marker of group '" + id_ + "'", [&] {
         return rd_kafka_send_offsets_to_transaction(producer_.get(), to.get(), group.get(),
                                                     producer_.client().timeout_ms());
     });
     next_ = number;
+    next_by_ = by;
 }
 
 void kafka_transactions::commit() {
     until_done("commit a transaction", [&] { return rd_kafka_commit_transaction(producer_.get(), -1); });
     open_ = false;
     marker_ = next_;
+    marked_by_ = next_by_;
 }
 
-void kafka_transactions::store(checkpoint_id number, const std::vector<kafka_output>& records) {
+void kafka_transactions::store(checkpoint_id number, const std::vector<kafka_output>& records, const std::string& by) {
     begin();
     produce(records);
-    mark(number);
+    mark(number, by);
     commit();
 }
 

@@ -78,11 +78,13 @@ private:
 };
 
 /// A producer whose records are seen in transactions, each with a number, the *marker*: that of the last one is in the
-/// cluster, as an offset of the consumer group `id` on partition 0 of the topic.
+/// cluster, as an offset of the consumer group `id` on partition 0 of the topic, with a word beside it that says who has
+/// set it.
 ///
-/// One transaction: `begin`, `produce`, `mark`, `commit`; or all of it by `store`. When one of them throws, only the
-/// destructor may follow: what became of the transaction, a successor learns from the marker.
-/// Thread safety: unsafe, but for `check` and `trouble`.
+/// One transaction: `begin`, `produce`, `mark`, `commit`; or all of it by `store`. Others may produce, too, by
+/// `producer`. When one of them throws, only `abort` or the destructor may follow: what became of the transaction, a
+/// successor learns from the marker.
+/// Thread safety: unsafe, but for `check`, `trouble`, `is_open` and `producer`.
 class kafka_transactions final : private kafka_deliveries {
 public:
     /// Shuts out whoever has written under this id before, ends what it has left open, and reads the marker.
@@ -91,27 +93,34 @@ public:
 
     /// None: there is none in the cluster.
     std::optional<checkpoint_id> marker() const noexcept { return marker_; }
+    /// The word beside the marker; empty: there is none, or whoever has set it left none.
+    const std::string& marked_by() const noexcept { return marked_by_; }
+    kafka_producer& producer() noexcept { return producer_; }
     void check(const kafka_output& r) { producer_.check(r); }
     /// What keeps the transaction that is open from its end; empty: nothing that is known. Any thread may ask.
     std::string trouble();
 
+    bool is_open() const noexcept { return open_; }
     void begin();
     void produce(const std::vector<kafka_output>& records);
-    void mark(checkpoint_id number);
+    void mark(checkpoint_id number, const std::string& by = {});
     void commit();
-    void store(checkpoint_id number, const std::vector<kafka_output>& records);
+    /// Ends what is open, so that readers need not wait for it; without an answer, a successor or the broker does.
+    void abort() noexcept;
+    void store(checkpoint_id number, const std::vector<kafka_output>& records, const std::string& by = {});
 
 private:
     void delivered(const rd_kafka_message_t& m) noexcept override;
     template <class F>
     void until_done(const std::string& what, F call);
-    std::optional<checkpoint_id> read_marker(const kafka_target& target) const;
+    void read_marker(const kafka_target& target);
     void refuse_lost();
 
     const std::string id_;
     const std::string topic_;
     kafka_producer producer_;
     std::optional<checkpoint_id> marker_, next_;
+    std::string marked_by_, next_by_;
     std::atomic<bool> open_ = false;
     std::mutex mutex_;
     std::optional<kafka_error> lost_;  // under mutex_; why a record of this transaction has not arrived

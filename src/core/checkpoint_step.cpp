@@ -4,6 +4,7 @@ namespace runnel {
 
 const char* name_of(checkpoint_step step) noexcept {
     switch (step) {
+        case checkpoint_step::set_aside: return "set_aside";
         case checkpoint_step::recover: return "recover";
         case checkpoint_step::ask: return "ask";
         case checkpoint_step::send_barrier: return "send_barrier";

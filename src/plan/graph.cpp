@@ -192,6 +192,21 @@ std::vector<std::string> graph::validate_for_checkpoints() const {
     if (!unnamed.empty())
         problems.push_back("saved state is found by the operator's name, but these have none of their own: " + unnamed +
                            ". Give each one with .named(\"...\").");
+    std::string transactional;
+    bool several = false;
+    for (const node& n : nodes) {
+        if (!n.commit) continue;
+        several = !transactional.empty();
+        transactional += fmt::format("{}'{}' ({})", several ? ", " : "", n.name, n.detail);
+    }
+    for (const node& n : nodes)
+        if (n.is_at && several) {
+            problems.push_back(fmt::format("operator '{}' ({}): it rolls back to the checkpoint before, and of the "
+                                           "transactional sinks {} another may have shown by then what comes again. Let "
+                                           "it write ahead, or give it a job of its own.",
+                                           n.name, n.detail, transactional));
+            break;
+        }
     return problems;
 }
 

@@ -36,6 +36,12 @@ node sink_node(std::shared_ptr<sink_base> to) {
             to->recover(id, owner, prepared);
         };
     }
+    if (to->rolls_back()) {
+        n.is_at = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
+            return to->is_at(id, owner, prepared);
+        };
+        n.postpone = [to](const std::vector<std::string>& prepared) { to->postpone(prepared); };
+    }
     n.make_stage = [to](std::function<void()> wake) -> std::unique_ptr<stage> {
         return std::make_unique<sink_stage>(to, std::move(wake));
     };

@@ -63,36 +63,80 @@ checkpoint_coordinator::~checkpoint_coordinator() {
     own_executor_.reset();
 }
 
+/// A checkpoint of the job's own folder.
+checkpoint checkpoint_coordinator::stored(checkpoint_id id) const {
+    checkpoint c = options_.state ? store_->open(id) : store_->read(id);
+    if (c.job != graph_.name)
+        throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give each job "
+                                           "a folder of its own.",
+                                           options_.checkpoints.folder, c.job, graph_.name));
+    return c;
+}
+
 /// Finds the newest checkpoint: that in the job's own folder, else the savepoint that is to be begun from.
 void checkpoint_coordinator::restore() {
     restored_.reset();
-    if (store_)
-        if (const std::optional<checkpoint_id> newest = store_->newest()) {
-            restored_ = options_.state ? store_->open(*newest) : store_->read(*newest);
-            last_ = std::max(last_, *newest);
-            if (restored_->job != graph_.name)
-                throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give "
-                                                   "each job a folder of its own.",
-                                                   options_.checkpoints.folder, restored_->job, graph_.name));
-            const auto from = restored_->extra.find(began_from_name);
-            began_from_ = from == restored_->extra.end() ? "" : from->second;
-        }
+    const std::optional<checkpoint_id> newest = store_ ? store_->newest() : std::nullopt;
+    if (newest) {
+        restored_ = stored(*newest);
+        last_ = std::max(last_, *newest);
+        const auto from = restored_->extra.find(began_from_name);
+        began_from_ = from == restored_->extra.end() ? "" : from->second;
+    }
+    std::optional<checkpoint> savepoint;
     if (!options_.restore.empty()) {
         file_system& files = *options_.checkpoints.files;
-        checkpoint savepoint =
-            options_.state ? open_savepoint(files, options_.restore) : read_savepoint(files, options_.restore);
-        if (restored_ && began_from_ != name_of(savepoint))
+        savepoint = options_.state ? open_savepoint(files, options_.restore) : read_savepoint(files, options_.restore);
+        if (restored_ && began_from_ != name_of(*savepoint))
             throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints that have not come of the savepoint "
                                                "\"{}\". Leave out restore to go on from the newest of them, or give an "
                                                "empty folder.",
                                                options_.checkpoints.folder, options_.restore));
         if (!restored_) {
-            began_from_ = name_of(savepoint);
+            began_from_ = name_of(*savepoint);
             restored_ = std::move(savepoint);
             last_ = std::max(last_, restored_->id);
         }
     }
+    if (newest) go_back_if_asked(*newest, std::move(savepoint));
     if (restored_) check_restored();
+}
+
+/// A sink that rolls back may not have shown the results of the newest checkpoint: then that is given up for the one
+/// before, or for what the job has begun from. If the sink is at none of them, `recover_sinks` has it say so.
+void checkpoint_coordinator::go_back_if_asked(checkpoint_id newest, std::optional<checkpoint> savepoint) {
+    const auto found = std::find_if(graph_.nodes.begin(), graph_.nodes.end(), [](const auto& n) { return n.is_at; });
+    if (found == graph_.nodes.end()) return;
+    const auto node = static_cast<plan::node_id>(found - graph_.nodes.begin());
+    const auto is_at = [&] {
+        try {
+            return found->is_at(restored_ ? restored_->id : 0, owner(node), prepared_for(node));
+        } catch (...) {
+            rethrow_with_place(found->name, 0, timestamp::min());
+        }
+    };
+    if (is_at()) return;
+    std::optional<checkpoint> before = std::move(savepoint);
+    std::optional<checkpoint_id> id;
+    for (const checkpoint_info& c : store_->list())
+        if (c.id < newest) id = c.id;
+    if (id) before = stored(*id);
+    std::swap(restored_, before);
+    if (!is_at()) return std::swap(restored_, before);
+    // It is all that is left then: found to be whole, and to fit.
+    if (restored_) check_restored();
+    if (!restored_) began_from_.clear();
+    tell(checkpoint_step::set_aside, newest);
+    store_->remove(newest);
+}
+
+/// What the restored checkpoint holds of a sink.
+std::vector<std::string> checkpoint_coordinator::prepared_for(plan::node_id node) const {
+    if (restored_)
+        for (const saved_operator& o : restored_->operators)
+            if (o.name == graph_.nodes[node].name)
+                if (auto at = o.state.local.find(prepared_name); at != o.state.local.end()) return at->second;
+    return {};
 }
 
 void checkpoint_coordinator::check_restored() const {
@@ -122,14 +166,9 @@ void checkpoint_coordinator::recover_sinks() {
     for (plan::node_id id = 0; id < graph_.nodes.size(); ++id) {
         const plan::node& n = graph_.nodes[id];
         if (!n.recover) continue;
-        std::vector<std::string> prepared;
-        if (restored_)
-            for (const saved_operator& o : restored_->operators)
-                if (o.name == n.name)
-                    if (auto at = o.state.local.find(prepared_name); at != o.state.local.end()) prepared = at->second;
         try {
             tell(checkpoint_step::recover, restored_ ? restored_->id : 0);
-            n.recover(restored_ ? restored_->id : 0, owner(id), prepared);
+            n.recover(restored_ ? restored_->id : 0, owner(id), prepared_for(id));
         } catch (...) {
             rethrow_with_place(n.name, 0, timestamp::min());
         }
@@ -241,9 +280,18 @@ void checkpoint_coordinator::passed(std::size_t subtask, checkpoint_id id, subta
 
 /// What the sinks have prepared for a checkpoint that fails becomes part of the next.
 void checkpoint_coordinator::carry(subtask_state& state) {
+    prepared_results prepared;
     for (auto& [node, saved, deferred] : state)
         if (auto at = saved.local.find(prepared_name); at != saved.local.end() && graph_.nodes[node].commit)
-            for (std::string& p : at->second) carried_[node].push_back(std::move(p));
+            for (std::string& p : at->second) prepared[node].push_back(std::move(p));
+    carry(std::move(prepared));
+}
+
+void checkpoint_coordinator::carry(prepared_results prepared) {
+    for (auto& [node, parts] : prepared) {
+        if (graph_.nodes[node].postpone) graph_.nodes[node].postpone(parts);
+        for (std::string& p : parts) carried_[node].push_back(std::move(p));
+    }
 }
 
 void checkpoint_coordinator::finished(std::size_t subtask, subtask_state state) {
@@ -327,13 +375,13 @@ void checkpoint_coordinator::complete() {
     }
     if (failure) {
         std::lock_guard lock(mutex_);
-        carried_ = std::move(prepared);
+        carry(std::move(prepared));
         return failed(why);
     }
     // A savepoint is the user's: a crash goes back to the checkpoint before it, so its results can't be shown yet.
-    if (on_request && !on_request->is_for_recovery()) {
+    if (on_request && !is_for_recovery(*on_request)) {
         std::lock_guard lock(mutex_);
-        carried_ = std::move(prepared);
+        carry(std::move(prepared));
     } else {
         commit(c, prepared);
         prune(c.id);
@@ -355,7 +403,14 @@ void checkpoint_coordinator::write(const checkpoint& c, const request* on_reques
     if (on_request && on_request->what == request::kind::savepoint)
         write_savepoint(*options_.checkpoints.files, on_request->folder, c, options_.checkpoints.on_step);
     // What the job stops at is what its folder goes on from, too: the results are about to be shown.
-    if (store_ && (!on_request || on_request->is_for_recovery())) store_->write(c);
+    if (store_ && (!on_request || is_for_recovery(*on_request))) store_->write(c);
+}
+
+/// It is the job's: what it goes back to after a crash. Of a sink that rolls back, results are in no savepoint: they are
+/// shown with it, or could never be.
+bool checkpoint_coordinator::is_for_recovery(const request& r) const noexcept {
+    if (r.what != request::kind::savepoint) return r.what == request::kind::checkpoint;
+    return r.stop || std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const auto& n) { return !!n.is_at; });
 }
 
 /// The checkpoint is durable: has the sinks make its results visible, and tells the sources.
@@ -409,7 +464,7 @@ void checkpoint_coordinator::prune(checkpoint_id newest) {
 void checkpoint_coordinator::failed(const std::string& why) {
     const std::string what = fmt::format("checkpoint {} failed: {}", pending_->id, why);
     const bool stopping = stop_at_.load(std::memory_order_relaxed) == pending_->id;
-    if (pending_->on_request && !pending_->on_request->is_for_recovery()) return give_up(what);
+    if (pending_->on_request && !is_for_recovery(*pending_->on_request)) return give_up(what);
     ++status_.failed;
     status_.last_failure = what;
     give_up(what);
@@ -443,7 +498,10 @@ bool checkpoint_coordinator::end() {
         }
         restart_at_ = timestamp::max();
         ++status_.restarts;
+        // A sink that is asked may wait for long for what it writes to: meanwhile the job can be asked, and cancelled.
+        lock.unlock();
         restore();
+        lock.lock();
         all_ended_ = false;
         ended_.clear();
         carried_.clear();

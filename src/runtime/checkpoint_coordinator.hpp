@@ -98,8 +98,6 @@ private:
         bool done = false;
         checkpoint made;  ///< Its number; of a reading all of it.
         std::exception_ptr failure;
-        /// It is the job's: what it goes back to after a crash.
-        bool is_for_recovery() const noexcept { return what == kind::checkpoint || stop; }
     };
     struct pending {
         checkpoint_id id = 0;
@@ -111,7 +109,11 @@ private:
     using prepared_results = std::map<plan::node_id, std::vector<std::string>>;
 
     void restore();
+    void go_back_if_asked(checkpoint_id newest, std::optional<checkpoint> savepoint);
+    checkpoint stored(checkpoint_id id) const;
+    std::vector<std::string> prepared_for(plan::node_id node) const;
     void check_restored() const;
+    bool is_for_recovery(const request& r) const noexcept;
     bool step();
     bool end();
     void trigger();
@@ -128,6 +130,7 @@ private:
     void drop(const char* why) noexcept;
     void failed(const std::string& why);
     void carry(subtask_state& state);
+    void carry(prepared_results prepared);
     void answer(const std::shared_ptr<request>& r, std::exception_ptr failure) noexcept;
     void refuse_all(const char* why) noexcept;
     bool restarts(timestamp now) noexcept;

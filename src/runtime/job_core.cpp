@@ -166,7 +166,7 @@ void job_core::restart() noexcept {
             if (!tasks_.empty()) last_operators_ = operators_after(clock_->now() - started_);
             clear();
             std::lock_guard lock(mutex_);
-            if (state_ != job_state::failed) throw error("the job was cancelled");
+            if (state_ != job_state::failed || cancelled_) throw error("the job was cancelled");
             state_ = job_state::running;
             failure_ = nullptr;
             // Under the lock: a cancel that comes now stops what is about to run.

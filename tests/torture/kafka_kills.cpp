@@ -1,11 +1,13 @@
 // R1 with Kafka: a job that reads a topic and writes to two others exactly once is killed at random moments, most of all while its
 // checkpoints become durable and its results are committed, and started again until it is done, at another parallelism
 // each time. What readers of committed records see in the end is what a sequential model of its program computes.
+// In every other run the sink writes ahead; in the others it rolls back, and is the only one.
 //
-// kafka_kills [COUNT [SEED]]: at least so many kills. Started by tests/servers/kafka.py, which brings the broker.
+// kafka_kills [COUNT [SEED [FORM]]]: at least so many kills; FORM: "ahead" or "back" for one of the two alone. Started by
+// tests/servers/kafka.py, which brings the broker.
 //
-// Two mistakes are made on purpose at the end, and have to be found: a recovery that writes results without a look at
-// the marker, and a commit before the checkpoint is durable.
+// Two mistakes are made on purpose at the end, by each form, and have to be found: a recovery without a look at the
+// marker, which writes results again or leaves them out, and a commit before the checkpoint is durable.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <sys/mman.h>
@@ -63,6 +65,14 @@ public:
     std::string name() const override { return real_->name(); }
     std::size_t max_parallelism() const override { return real_->max_parallelism(); }
     bool is_transactional() const override { return true; }
+    bool rolls_back() const override { return real_->rolls_back(); }
+    bool is_at(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) override {
+        if (mistake_ == mistake::no_look_at_marker) return true;
+        bool is = false;
+        note([&] { is = real_->is_at(id, owner, prepared); });
+        return is;
+    }
+    void postpone(const std::vector<std::string>& prepared) override { real_->postpone(prepared); }
     void commit(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) override {
         note([&] { real_->commit(id, owner, prepared); });
     }
@@ -71,8 +81,9 @@ public:
         owner_ = owner;
         if (mistake_ == mistake::no_look_at_marker && id != 0) {
             std::vector<kafka_output> results;
-            for (auto& part : runnel::detail::read_parts(prepared))
-                for (; part.count != 0; --part.count) results.push_back(codec<kafka_output>::decode(part.values));
+            if (!rolls_back())
+                for (auto& part : runnel::detail::read_parts(prepared))
+                    for (; part.count != 0; --part.count) results.push_back(codec<kafka_output>::decode(part.values));
             runnel::detail::kafka_transactions({kafka_test::cluster(), topic_}, id_of(topic_)).store(id, results);
         }
         note([&] { real_->recover(id, owner, prepared); });
@@ -121,6 +132,7 @@ private:
 
 struct watched {
     std::string topic;
+    kafka_recovery form;
     mistake m;
     more& s;
     template <class T>
@@ -128,7 +140,7 @@ struct watched {
         // Some of the events' times are before 1970, which Kafka cannot hold.
         const auto made = [](const T& text) { return kafka_output{.value = text, .time = ms(1)}; };
         const auto to = to_kafka(kafka_test::cluster(), topic, delivery::exactly_once, made,
-                                 {.transactional_id = id_of(topic)});
+                                 {.transactional_id = id_of(topic), .recovery = form});
         return std::make_shared<watched_sink<T>>(to.template bind<T>(), topic, m, s);
     }
 };
@@ -171,17 +183,25 @@ void write_events(const std::string& input) {
 }
 
 /// One life of the job.
-pid_t start(const std::string& folder, const std::string& input, const std::string& topic, std::size_t parallelism, mistake m, more& s) {
+pid_t start(const std::string& folder, const std::string& input, const std::string& topic, std::size_t parallelism,
+            kafka_recovery form, mistake m, more& s) {
     return apart([&] {
         watched_files files(s);
         job_options options{.parallelism = parallelism, .threads = 2, .batch_size = 128};
-        options.checkpoints = {.folder = folder + "/checkpoints", .interval = 10ms, .files = &files};
+        options.checkpoints = {.folder = folder + "/checkpoints",
+                               .interval = 10ms,
+                               .keep = form == kafka_recovery::roll_back ? std::size_t{1} : std::size_t{2},
+                               .files = &files};
         // What a dead process has sent may come to the broker late, and shut its successor out: recovery helps.
         options.restart = fixed_delay(5, 50ms);
         auto events = rate_limited(from_kafka(kafka_test::cluster(), input, kafka_binary<event>(),
                                               {.until = kafka_end::latest()}),
                                    work.rate);
-        program(work, std::move(events), watched{topic + "a", m, s}, watched{topic + "b", m, s}).start(options).wait();
+        const watched first{topic + "a", form, m, s}, second{topic + "b", form, m, s};
+        (form == kafka_recovery::roll_back ? program(work, std::move(events), first, nullptr)
+                                           : program(work, std::move(events), first, second))
+            .start(options)
+            .wait();
     });
 }
 
@@ -205,8 +225,8 @@ struct counts {
 };
 
 /// Kills a job until it is done, and looks at what it has written; with a mistake, until that is found.
-void run(const std::string& input, const std::string& topic, const std::vector<std::string>& expected, mistake m, std::uint64_t most,
-         tests::random_numbers& random, more& s, counts& c) {
+void run(const std::string& input, const std::string& topic, const std::vector<std::string>& expected,
+         kafka_recovery form, mistake m, std::uint64_t most, tests::random_numbers& random, more& s, counts& c) {
     test::temporary_folder folder(quick_folder());
     if (!ends_well(apart([&] {
             kafka_test::admin admin;
@@ -228,7 +248,7 @@ void run(const std::string& input, const std::string& topic, const std::vector<s
         s.after = random.chance(50);
         s.commits_left.store(way == 2 ? 1 + static_cast<int>(random.below(again ? 2 : 8)) : 0);
         s.after_us = static_cast<int>(random.below(60'000));
-        const pid_t child = start(folder.path(), input, topic, m == mistake::none ? 1 + random.below(4) : 1, m, s);
+        const pid_t child = start(folder.path(), input, topic, m == mistake::none ? 1 + random.below(4) : 1, form, m, s);
         if (way == 0) {
             std::this_thread::sleep_for(std::chrono::microseconds(random.below(again ? 100'000 : longest)));
             ::kill(child, SIGKILL);
@@ -270,6 +290,8 @@ int main(int argc, char** argv) {
     });
     const std::uint64_t goal = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 15;
     const std::uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
+    std::vector<kafka_recovery> forms{kafka_recovery::write_ahead, kafka_recovery::roll_back};
+    if (argc > 3) forms = {std::string(argv[3]) == "back" ? forms[1] : forms[0]};
     const auto began = std::chrono::steady_clock::now();
     void* memory = ::mmap(nullptr, sizeof(more), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return std::perror("mmap"), 2;
@@ -283,23 +305,34 @@ int main(int argc, char** argv) {
     const std::vector<std::string> expected = model(work, false);
     tests::random_numbers random(seed);
     counts c;
-    while (c.kills < goal && c.differences == 0)
-        run(input, prefix + std::to_string(c.runs), expected, mistake::none, goal, random, s, c);
+    // Each form has its share, a run at a time.
+    std::vector<std::uint64_t> kills_of(forms.size(), 0);
+    for (std::size_t i = 0; c.kills < goal && c.differences == 0; i = (i + 1) % forms.size()) {
+        const std::uint64_t before = c.kills;
+        run(input, prefix + std::to_string(c.runs), expected, forms[i], mistake::none,
+            std::min(goal, before + std::max<std::uint64_t>(8, goal / 20)), random, s, c);
+        kills_of[i] += c.kills - before;
+    }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
 
     bool all_found = true;
-    for (const mistake m : {mistake::no_look_at_marker, mistake::commit_before_checkpoint}) {
-        const bool is_first = m == mistake::no_look_at_marker;
-        const char* const what =
-            is_first ? "a recovery without a look at the marker" : "a commit before the checkpoint";
-        counts found;
-        while (found.differences == 0 && found.kills < 60)
-            run(input, prefix + (is_first ? "m" : "c") + std::to_string(found.runs), expected, m,
-                found.kills + 15, random, s, found);
-        std::printf("%s: %s by %llu kills\n", what, found.differences ? "found" : "NOT FOUND",
-                    static_cast<unsigned long long>(found.kills));
-        all_found &= found.differences != 0;
-    }
+    for (const kafka_recovery form : forms)
+        for (const mistake m : {mistake::no_look_at_marker, mistake::commit_before_checkpoint}) {
+            const bool is_first = m == mistake::no_look_at_marker;
+            const char* const what =
+                is_first ? "a recovery without a look at the marker" : "a commit before the checkpoint";
+            const char* const how = form == kafka_recovery::roll_back ? "rolling back" : "writing ahead";
+            counts found;
+            while (found.differences == 0 && found.kills < 60)
+                run(input, prefix + (is_first ? "m" : "c") + how[0] + std::to_string(found.runs), expected, form, m,
+                    found.kills + 15, random, s, found);
+            std::printf("%s, %s: %s by %llu kills\n", how, what, found.differences ? "found" : "NOT FOUND",
+                        static_cast<unsigned long long>(found.kills));
+            all_found &= found.differences != 0;
+        }
+    for (std::size_t k = 0; k != forms.size(); ++k)
+        std::printf("%s: %llu kills\n", forms[k] == kafka_recovery::roll_back ? "rolling back" : "writing ahead",
+                    static_cast<unsigned long long>(kills_of[k]));
     std::printf("%llu runs of %zu results; %llu kills, %llu inside a call to the file system, %llu inside a commit or "
                 "a recovery, %llu soon after another\n",
                 static_cast<unsigned long long>(c.runs), expected.size(), static_cast<unsigned long long>(c.kills),

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -111,7 +112,8 @@ struct silence {
     }
 };
 
-/// Reads the events, in order, from a source, and writes to two sinks; to a third one again what the model has twice.
+/// Reads the events, in order, from a source, and writes to two sinks; to a third one again what the model has twice. If
+/// the second is null, all goes to the first.
 template <class Source, class First, class Second, class... Third>
 pipeline program(const parameters& q, Source events, const First& first, const Second& second, const Third&... third) {
     using std::chrono::milliseconds;
@@ -135,8 +137,14 @@ pipeline program(const parameters& q, Source events, const First& first, const S
     auto too_late = late.stream().map(
         [](const late_record<event>& l) { return line("late", l.value.key, l.value.at, l.value.value, 0); });
     auto quiet = keyed.in_event_time_order().process(silence(milliseconds(q.silence))).named("silence");
-    counts.merge(too_late).to(first).named("files");
-    sessions.merge(quiet).to(second).named("lines");
+    auto some = counts.merge(too_late);
+    auto others = sessions.merge(quiet);
+    if constexpr (std::is_null_pointer_v<Second>) {
+        some.merge(others).to(first).named("files");
+    } else {
+        some.to(first).named("files");
+        others.to(second).named("lines");
+    }
     (quiet.merge(too_late).to(third).named("ledger"), ...);
     return p;
 }

@@ -3,7 +3,7 @@
 // the end is what the model says; and what is committed or acknowledged is durable before.
 //
 // The steps are those that the library names; one that has no case here, or is never come to, is a difference. So is
-// whatever is changed in the folder of checkpoints by none of them.
+// whatever is changed in the folder of checkpoints by none of them. Some programs write to a sink that rolls back.
 //
 // steps [ROUNDS [SEED]]: each step and fault so many times.
 #include <sys/wait.h>
@@ -28,6 +28,7 @@
 #include "runnel/testing/sim_executor.hpp"
 #include "tests/core/temporary_folder.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/rolling_back_sink.hpp"
 #include "tests/torture/program.hpp"
 
 using namespace torture;
@@ -44,6 +45,7 @@ struct step_case {
 };
 
 const std::vector<step_case> cases = {
+    {step::set_aside, {"remove", "sync folder"}},
     {step::recover, {"rename", "remove", "sync folder", "open", "write to", "sync"}},
     {step::ask},
     {step::send_barrier},
@@ -112,6 +114,7 @@ struct life {
     bool restarts = false;
     asking asks = asking::by_interval;
     std::uint64_t seed = 0;
+    bool rolls_back = false;
 };
 
 constexpr auto timeout = std::chrono::milliseconds(10);
@@ -213,6 +216,13 @@ struct outcome {
     std::string why = "";
 };
 
+pipeline made(const parameters& p, const life& l, const std::string& out, file_system& files) {
+    if (!l.rolls_back) return program(p, out, files);
+    const tests::rolling_back_sink::settings to{.files = &files};
+    return program(p, generate(p.events, maker{p}, {.splits = p.splits, .rate = p.rate}),
+                   std::make_shared<tests::rolling_back_sink>(out, to), nullptr);
+}
+
 /// Lives in folder `root` of `real`, which is `disk` if that is not null.
 outcome live(const parameters& p, const life& l, const std::string& root, file_system& real,
              testing::memory_file_system* disk) {
@@ -232,7 +242,7 @@ outcome live(const parameters& p, const life& l, const std::string& root, file_s
                            .on_step = [&](step at, checkpoint_id id) { told.tell(at, id); }};
     if (l.restarts) options.restart = fixed_delay(2, std::chrono::microseconds(5));
     try {
-        job running = program(p, root + "/out", files).start(options);
+        job running = made(p, l, root + "/out", files).start(options);
         told.begin();
         for (std::size_t n = 0; !running.is_done() && !told.died_at(); ++n) {
             if (n % 40 == 39 && l.asks != asking::by_interval) {
@@ -291,9 +301,11 @@ std::string run(const trial& t, std::uint64_t seed, std::size_t skip, bool& happ
     const std::vector<std::string> expected = model(p);
     // An earlier life has ended while results were being made visible, so there is something to recover.
     const bool is_apart = t.what == fault::kill;
+    const bool rolls_back = t.at == step::set_aside || random.chance(50);
     const life before{.what = trial{step::commit, is_apart ? fault::kill : fault::power},
                       .skip = random.below(4),
-                      .seed = random.seed()};
+                      .seed = random.seed(),
+                      .rolls_back = rolls_back};
     // When nothing else is left to do, time jumps to the end of what a checkpoint may take.
     const bool may_time_out = t.what == fault::timeout || t.what == fault::slow;
     const life now{.what = t,
@@ -302,8 +314,9 @@ std::string run(const trial& t, std::uint64_t seed, std::size_t skip, bool& happ
                    .tolerated = may_time_out || random.chance(50) ? std::size_t{100} : std::size_t{0},
                    .restarts = random.chance(50),
                    .asks = static_cast<asking>(random.below(3)),
-                   .seed = random.seed()};
-    const life after{.seed = random.seed()};
+                   .seed = random.seed(),
+                   .rolls_back = rolls_back};
+    const life after{.seed = random.seed(), .rolls_back = rolls_back};
     if (is_apart) {
         test::temporary_folder place("/dev/shm");
         const std::string root = place / "job";

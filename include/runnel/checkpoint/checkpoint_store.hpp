@@ -77,6 +77,8 @@ public:
     /// Checkpoints that cannot be read are neither counted nor removed, nor is data that they may refer to. The newest
     /// is always kept. Errors: `io_error`; the next call goes on.
     void prune(std::size_t keep);
+    /// Removes a checkpoint for good: a power loss does not bring it back. Errors: `io_error`; it may be there or not.
+    void remove(checkpoint_id id);
 
 private:
     file_system& files_;

@@ -9,6 +9,7 @@ namespace runnel {
 
 /// The steps by which a job makes a checkpoint and shows the results that it holds, in order.
 enum class checkpoint_step : unsigned char {
+    set_aside,             ///< The newest checkpoint is removed: a sink that rolls back goes on from the one before.
     recover,               ///< A sink brings what the restored checkpoint holds to its place, and withdraws the rest.
     ask,                   ///< The sources are asked for barriers.
     send_barrier,          ///< A source sends its barrier.

@@ -73,6 +73,9 @@ struct node {
     using commit_function = std::function<void(checkpoint_id, const std::string&, const std::vector<std::string>&)>;
     commit_function commit = {};
     commit_function recover = {};
+    /// For the one that rolls back; see `sink::is_at` and `sink::postpone`.
+    std::function<bool(checkpoint_id, const std::string&, const std::vector<std::string>&)> is_at = {};
+    std::function<void(const std::vector<std::string>&)> postpone = {};
     bool needs_checkpoints = false;  ///< See `sink::needs_checkpoints`.
 };
 

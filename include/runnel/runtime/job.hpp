@@ -43,7 +43,8 @@ public:
     checkpoint_id checkpoint();
     /// Writes a savepoint into `folder`, which must not exist or be empty: all that a job needs to begin from there, by
     /// `job_options::restore`. It is the user's: no job removes it. Its results become visible with the next
-    /// checkpoint of this job. Throws as `checkpoint` does.
+    /// checkpoint of this job; those of a sink that rolls back at once, since they are nowhere else (it is a checkpoint
+    /// of the job's own, too, then). Throws as `checkpoint` does.
     void savepoint(const std::string& folder);
     /// The same, and the job ends there: nothing more is read, windows stay open, output is made visible.
     void stop_with_savepoint(const std::string& folder);

@@ -72,10 +72,12 @@ public:
     virtual std::string trouble() const { return {}; }
 
     // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is
-    // part of the checkpoint, and becomes visible when that is complete. There are two shapes. *Two-phase*: the results
+    // part of the checkpoint, and becomes visible when that is complete. There are three shapes. *Two-phase*: the results
     // lie in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
     // *Write-ahead*: what is prepared are the results themselves, and `commit` stores them together with the
-    // checkpoint's number in one transaction of the target, or nothing if the number is there already.
+    // checkpoint's number in one transaction of the target, or nothing if the number is there already. *Rolling back*:
+    // results go into a transaction of the target as they come, which `commit` ends together with the checkpoint's
+    // number, and which a crash ends without them: then the job goes on from the checkpoint before, and they come again.
 
     /// True if results become visible by `commit` alone when the job makes checkpoints.
     virtual bool is_transactional() const { return false; }
@@ -92,6 +94,21 @@ public:
     virtual void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
         if (id != 0) commit(id, owner, prepared);
     }
+
+    /// True if it rolls back. It is the only transactional sink of its job then: others would have shown the results
+    /// that come again. Its writers prepare something for each checkpoint, and from then on take nothing (`blocked`)
+    /// until they learn by `commit` or `postpone` what has become of that.
+    virtual bool rolls_back() const { return false; }
+    /// Of one that rolls back, before `recover`: true if the target holds the results up to checkpoint `id` and no
+    /// others; 0: none at all. It is asked about the newest checkpoint and, if it is not at that, about the one before:
+    /// if it is at this one, the newer one is removed. If it is at neither, `recover` says what is wrong.
+    virtual bool is_at(checkpoint_id /*id*/, const std::string& /*owner*/,
+                       const std::vector<std::string>& /*prepared*/) {
+        return true;
+    }
+    /// Of one that rolls back: what was prepared is part of a later checkpoint, since that which it was for has failed
+    /// or was not to be gone on from. Thread safety: as `commit`, but any thread may call it.
+    virtual void postpone(const std::vector<std::string>& /*prepared*/) {}
 };
 
 /// A place where results go. Derive, and hand the object to `stream::to`.
