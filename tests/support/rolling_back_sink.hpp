@@ -15,15 +15,15 @@
 #include "runnel/core/file_system.hpp"
 #include "runnel/sink/sink.hpp"
 
-namespace tests {
+namespace runnel::tests {
 
 /// A sink that rolls back, with a folder as its target: each commit is a file, "NUMBER.txt", that holds the lines since
 /// the one before; the highest number is that of the checkpoint which the target is at. What is not committed is in
 /// memory alone, so that a process which dies takes it along.
-class rolling_back_sink final : public runnel::sink<std::string> {
+class rolling_back_sink final : public sink<std::string> {
 public:
     struct settings {
-        runnel::file_system* files = &runnel::default_file_system();
+        file_system* files = &default_file_system();
         /// Mistakes that have to be found: it has all that it is asked about; it shows results when they are prepared.
         bool believes_all = false;
         bool is_hasty = false;
@@ -37,17 +37,17 @@ public:
     std::size_t max_parallelism() const override { return std::numeric_limits<std::size_t>::max(); }
     bool is_transactional() const override { return true; }
     bool rolls_back() const override { return true; }
-    bool is_at(runnel::checkpoint_id id, const std::string&, const std::vector<std::string>&) override {
+    bool is_at(checkpoint_id id, const std::string&, const std::vector<std::string>&) override {
         begin();
         return settings_.believes_all || there() == id;
     }
-    void recover(runnel::checkpoint_id id, const std::string& owner, const std::vector<std::string>&) override {
+    void recover(checkpoint_id id, const std::string& owner, const std::vector<std::string>&) override {
         begin();
         if (!settings_.believes_all && there() != id)
-            throw runnel::error(owner + " is at " + std::to_string(there()) + ", and the job goes on from " +
+            throw error(owner + " is at " + std::to_string(there()) + ", and the job goes on from " +
                                 std::to_string(id) + ".");
     }
-    void commit(runnel::checkpoint_id id, const std::string&, const std::vector<std::string>& prepared) override {
+    void commit(checkpoint_id id, const std::string&, const std::vector<std::string>& prepared) override {
         if (settings_.on_commit) settings_.on_commit(false);
         const std::lock_guard lock(mutex_);
         if (there() < id) show(id);
@@ -58,7 +58,7 @@ public:
         const std::lock_guard lock(mutex_);
         answer(prepared);
     }
-    std::unique_ptr<runnel::sink_writer<std::string>> open(const runnel::sink_context& context) override {
+    std::unique_ptr<sink_writer<std::string>> open(const sink_context& context) override {
         const std::lock_guard lock(mutex_);
         writers_.push_back({context.wake, false});
         return std::make_unique<writer>(*this, writers_.size() - 1, life_);
@@ -69,19 +69,19 @@ private:
         std::function<void()> wake;
         bool waits;
     };
-    class writer final : public runnel::sink_writer<std::string> {
+    class writer final : public sink_writer<std::string> {
     public:
         writer(rolling_back_sink& to, std::size_t number, std::uint64_t life) : to_(to), number_(number), life_(life) {}
         ~writer() override {
             const std::lock_guard lock(to_.mutex_);
             if (to_.life_ == life_) to_.writers_[number_].wake = nullptr;
         }
-        runnel::progress write(runnel::batch<std::string>& records) override {
+        progress write(batch<std::string>& records) override {
             const std::lock_guard lock(to_.mutex_);
-            if (to_.writers_[number_].waits) return runnel::progress::blocked;
+            if (to_.writers_[number_].waits) return progress::blocked;
             for (std::size_t i = records.cursor(); i < records.size(); ++i) to_.open_ += records.take(i) + "\n";
             records.consume_until(records.size());
-            return runnel::progress::done;
+            return progress::done;
         }
         std::string prepare() override {
             const std::lock_guard lock(to_.mutex_);
@@ -96,14 +96,14 @@ private:
         const std::uint64_t life_;
     };
 
-    std::string file_of(runnel::checkpoint_id id) const {
+    std::string file_of(checkpoint_id id) const {
         const std::string n = std::to_string(id);
         return folder_ + "/" + std::string(12 - n.size(), '0') + n + ".txt";
     }
-    runnel::checkpoint_id there() const {
-        runnel::checkpoint_id newest = 0;
+    checkpoint_id there() const {
+        checkpoint_id newest = 0;
         for (const std::string& name : settings_.files->list(folder_))
-            if (!name.starts_with('.')) newest = std::max<runnel::checkpoint_id>(newest, std::stoull(name));
+            if (!name.starts_with('.')) newest = std::max<checkpoint_id>(newest, std::stoull(name));
         return newest;
     }
     /// Whatever was open comes to nothing.
@@ -112,17 +112,17 @@ private:
         open_.clear();
         writers_.clear();
         ++life_;
-        settings_.files->make_directories(folder_, runnel::file_access::owner_only);
+        make_durable_directories(*settings_.files, folder_);
         for (const std::string& name : settings_.files->list(folder_))
             if (name.starts_with('.')) settings_.files->remove(folder_ + "/" + name);
         settings_.files->sync_directory(folder_);
     }
-    void show(runnel::checkpoint_id id) {
+    void show(checkpoint_id id) {
         const std::string partial = folder_ + "/.partial";
         {
             if (settings_.files->exists(partial)) settings_.files->remove(partial);
             const auto f =
-                settings_.files->open(partial, runnel::open_mode::create, runnel::file_access::owner_only);
+                settings_.files->open(partial, open_mode::create, file_access::owner_only);
             f->append(open_);
             f->sync();
         }
@@ -146,4 +146,4 @@ private:
     std::vector<writer_state> writers_;
 };
 
-}  // namespace tests
+}  // namespace runnel::tests
