@@ -323,7 +323,7 @@ int main(int argc, char** argv) {
                 is_first ? "a recovery without a look at the marker" : "a commit before the checkpoint";
             const char* const how = form == kafka_recovery::roll_back ? "rolling back" : "writing ahead";
             counts found;
-            while (found.differences == 0 && found.kills < 60)
+            while (found.differences == 0 && found.kills < 150)
                 run(input, prefix + (is_first ? "m" : "c") + how[0] + std::to_string(found.runs), expected, form, m,
                     found.kills + 15, random, s, found);
             std::printf("%s, %s: %s by %llu kills\n", how, what, found.differences ? "found" : "NOT FOUND",
