@@ -309,6 +309,20 @@ TEST_CASE("a checkpoint that fails, and one that takes too long, let the writers
         }
 }
 
+TEST_CASE("a job that is cancelled while it goes back does not start again") {
+    place p;
+    job_options o = p.options();
+    o.restart = fixed_delay(5, 10us);
+    p.to.on_commit = dies_in_commit(3, false);
+    job running = p.start(1000, o);
+    p.on_step = [&](checkpoint_step s, checkpoint_id) {
+        if (s == checkpoint_step::set_aside) running.cancel();
+    };
+    CHECK_THROWS_AS(running.wait(), job_error);
+    CHECK(p.set_aside == 1);
+    CHECK(p.shown().size() < 1000);
+}
+
 TEST_CASE("what does not fit is refused by the sink, and no checkpoint is removed for it") {
     place p;
     job_options o = p.options();

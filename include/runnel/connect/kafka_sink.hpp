@@ -236,7 +236,15 @@ private:
 /// written in one transaction when it is complete, together with its number, the *marker*: an offset of the consumer
 /// group "PIPELINE/SINK" on partition 0 of the topic. After a crash, the marker says whether that has been done. So no
 /// transaction is open between checkpoints, and none is left open by a crash for long: the next start ends it.
-/// `write_ahead_sink` has the details. A group's offsets are forgotten by the cluster when they have not been written
+/// `write_ahead_sink` has the details.
+/// With `kafka_recovery::roll_back` results go into a transaction as they come, to which the marker is added when the
+/// checkpoint is durable. If it is not there when the job starts again, the newest checkpoint is removed, and the job
+/// goes on from the one before, which is kept until then; or from the savepoint that it has begun from, so leave
+/// `job_options::restore` as it is. A savepoint commits, too, and is one that can be gone on from until the next commit.
+/// The setting "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; what a cancelled job has
+/// left open ends when the `job` is destroyed. A job may change from the one form to the other after it has been
+/// stopped.
+/// A group's offsets are forgotten by the cluster when they have not been written
 /// for long (offsets.retention.minutes, 7 days by default): a job that was stopped for longer, and has no marker any
 /// more, does not start, and says so.
 /// `delivery::at_least_once`: written as they come; a checkpoint, and the end, wait until the cluster has acknowledged.
