@@ -74,8 +74,8 @@ bool is_kafka_shut_out(rd_kafka_resp_err_t reason) noexcept {
 
 std::string_view kafka_advice(rd_kafka_resp_err_t reason) {
     if (is_kafka_shut_out(reason))
-        return " Another process runs the same job: end one of them. Or a transaction was open for longer than the setting "
-               "transaction.timeout.ms: raise it, or make checkpoints more often.";
+        return " Another process runs the same job: end one of them. Or a transaction was open for longer than the "
+               "setting transaction.timeout.ms: raise it, or make checkpoints more often.";
     switch (reason) {
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:

@@ -20,7 +20,8 @@ std::vector<std::string> kafka_target_problems(const kafka_target& to, const std
 std::shared_ptr<sink<kafka_output>> make_kafka_rolling_back(kafka_target to, std::string transactional_id);
 
 inline bool was_rolling_back(const std::vector<std::string>& prepared) {
-    return std::any_of(prepared.begin(), prepared.end(), [](const auto& p) { return p.starts_with(kafka_rolled_back); });
+    const auto is_it = [](const std::string& p) { return p.starts_with(kafka_rolled_back); };
+    return std::any_of(prepared.begin(), prepared.end(), is_it);
 }
 /// True if there is no result in what a sink has prepared that writes ahead, so that nothing had to be stored.
 inline bool has_no_results(const std::vector<std::string>& prepared) {

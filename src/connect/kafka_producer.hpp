@@ -78,8 +78,8 @@ private:
 };
 
 /// A producer whose records are seen in transactions, each with a number, the *marker*: that of the last one is in the
-/// cluster, as an offset of the consumer group `id` on partition 0 of the topic, with a word beside it that says who has
-/// set it.
+/// cluster, as an offset of the consumer group `id` on partition 0 of the topic, with a word beside it that says who
+/// has set it.
 ///
 /// One transaction: `begin`, `produce`, `mark`, `commit`; or all of it by `store`. Others may produce, too, by
 /// `producer`. When one of them throws, only `abort` or the destructor may follow: what became of the transaction, a

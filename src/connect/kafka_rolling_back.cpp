@@ -78,7 +78,8 @@ public:
         const std::lock_guard lock(mutex_);
         writers_[writer].wake = nullptr;
     }
-    /// Whether what a writer writes now belongs to the checkpoint that is committed next; else it is woken when it does.
+    /// Whether what a writer writes now belongs to the checkpoint that is committed next; else it is woken when it
+    /// does.
     bool takes(std::size_t writer) {
         const std::lock_guard lock(mutex_);
         if (writers_[writer].prepared != writers_[writer].answered) return false;
@@ -269,8 +270,9 @@ private:
                                     to_.topic + "\" to " + n + " (kafka-consumer-groups --reset-offsets).";
         if (*t.marker() == id)
             throw checkpoint_error(what + "the results of another checkpoint " + n +
-                                   " than that which the job goes on from, which was made before a crash and given up. Go "
-                                   "on from the checkpoints in the job's own folder, or from a later savepoint" + by_hand);
+                                   " than that which the job goes on from, which was made before a crash and given up. "
+                                   "Go on from the checkpoints in the job's own folder, or from a later savepoint" +
+                                   by_hand);
         const std::string begins = id == 0 ? "begins without a checkpoint" : "goes on from checkpoint " + n;
         if (*t.marker() > id)
             throw checkpoint_error(what + "the results up to checkpoint " + there + ", and the job " + begins +

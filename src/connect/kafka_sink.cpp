@@ -41,8 +41,8 @@ public:
     std::vector<std::string> problems() const override {
         std::vector<std::string> all = kafka_target_problems(to_, "");
         if (rolls_back_)
-            all.push_back("results that are seen at once cannot be rolled back. Ask for delivery::exactly_once, or leave "
-                          "recovery out");
+            all.push_back("results that are seen at once cannot be rolled back. Ask for delivery::exactly_once, or "
+                          "leave recovery out");
         return all;
     }
     std::string trouble() const override {

@@ -202,8 +202,8 @@ std::vector<std::string> graph::validate_for_checkpoints() const {
     for (const node& n : nodes)
         if (n.is_at && several) {
             problems.push_back(fmt::format("operator '{}' ({}): it rolls back to the checkpoint before, and of the "
-                                           "transactional sinks {} another may have shown by then what comes again. Let "
-                                           "it write ahead, or give it a job of its own.",
+                                           "transactional sinks {} another may have shown by then what comes again. "
+                                           "Let it write ahead, or give it a job of its own.",
                                            n.name, n.detail, transactional));
             break;
         }

@@ -67,8 +67,8 @@ checkpoint_coordinator::~checkpoint_coordinator() {
 checkpoint checkpoint_coordinator::stored(checkpoint_id id) const {
     checkpoint c = options_.state ? store_->open(id) : store_->read(id);
     if (c.job != graph_.name)
-        throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give each job "
-                                           "a folder of its own.",
+        throw checkpoint_error(fmt::format("folder \"{}\" holds checkpoints of the job '{}', not of '{}'. Give "
+                                           "each job a folder of its own.",
                                            options_.checkpoints.folder, c.job, graph_.name));
     return c;
 }
@@ -406,8 +406,8 @@ void checkpoint_coordinator::write(const checkpoint& c, const request* on_reques
     if (store_ && (!on_request || is_for_recovery(*on_request))) store_->write(c);
 }
 
-/// It is the job's: what it goes back to after a crash. Of a sink that rolls back, results are in no savepoint: they are
-/// shown with it, or could never be.
+/// It is the job's: what it goes back to after a crash. Of a sink that rolls back, results are in no savepoint: they
+/// are shown with it, or could never be.
 bool checkpoint_coordinator::is_for_recovery(const request& r) const noexcept {
     if (r.what != request::kind::savepoint) return r.what == request::kind::checkpoint;
     return r.stop || std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const auto& n) { return !!n.is_at; });

@@ -33,9 +33,10 @@ enum class kafka_recovery : unsigned char {
     /// Writes them: until they are seen, results are held in memory, and they are written to disk with the checkpoint.
     write_ahead,
     /// Has them made again, from the checkpoint before. Results go to the cluster as they come, into a transaction that
-    /// is open from one checkpoint to the next, and are held nowhere else: cheaper where there are many. The sink must be
-    /// the only transactional one of its job, and takes nothing from each checkpoint's barrier until its commit. A crash
-    /// costs one more checkpoint interval to do again, and readers wait for what was open until the job starts again.
+    /// is open from one checkpoint to the next, and are held nowhere else: cheaper where there are many. The sink must
+    /// be the only transactional one of its job, and takes nothing from each checkpoint's barrier until its commit. A
+    /// crash costs one more checkpoint interval to do again, and readers wait for what was open until the job starts
+    /// again.
     roll_back,
 };
 
@@ -240,10 +241,9 @@ private:
 /// With `kafka_recovery::roll_back` results go into a transaction as they come, to which the marker is added when the
 /// checkpoint is durable. If it is not there when the job starts again, the newest checkpoint is removed, and the job
 /// goes on from the one before, which is kept until then; or from the savepoint that it has begun from, so leave
-/// `job_options::restore` as it is. A savepoint commits, too, and is one that can be gone on from until the next commit.
-/// The setting "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; what a cancelled job has
-/// left open ends when the `job` is destroyed. A job may change from the one form to the other after it has been
-/// stopped.
+/// `job_options::restore` as it is. A savepoint commits, too, and can be gone on from until the next commit. The setting
+/// "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; what a cancelled job has left open ends
+/// when the `job` is destroyed. A job may change from the one form to the other after it has been stopped.
 /// A group's offsets are forgotten by the cluster when they have not been written
 /// for long (offsets.retention.minutes, 7 days by default): a job that was stopped for longer, and has no marker any
 /// more, does not start, and says so.

@@ -72,12 +72,13 @@ public:
     virtual std::string trouble() const { return {}; }
 
     // Transactional sinks: in a job with checkpoints, each result is seen exactly once. What the writers prepare is
-    // part of the checkpoint, and becomes visible when that is complete. There are three shapes. *Two-phase*: the results
-    // lie in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
+    // part of the checkpoint, and becomes visible when that is complete. There are three shapes. *Two-phase*: the
+    // results lie in the target, out of sight, and what is prepared says where (a file's temporary name and its name).
     // *Write-ahead*: what is prepared are the results themselves, and `commit` stores them together with the
     // checkpoint's number in one transaction of the target, or nothing if the number is there already. *Rolling back*:
     // results go into a transaction of the target as they come, which `commit` ends together with the checkpoint's
-    // number, and which a crash ends without them: then the job goes on from the checkpoint before, and they come again.
+    // number, and which a crash ends without them: then the job goes on from the checkpoint before, and they come
+    // again.
 
     /// True if results become visible by `commit` alone when the job makes checkpoints.
     virtual bool is_transactional() const { return false; }
