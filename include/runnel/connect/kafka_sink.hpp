@@ -241,9 +241,9 @@ private:
 /// With `kafka_recovery::roll_back` results go into a transaction as they come, to which the marker is added when the
 /// checkpoint is durable. If it is not there when the job starts again, the newest checkpoint is removed, and the job
 /// goes on from the one before, which is kept until then; or from the savepoint that it has begun from, so leave
-/// `job_options::restore` as it is. A savepoint commits, too, and can be gone on from until the next commit. The setting
-/// "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; what a cancelled job has left open ends
-/// when the `job` is destroyed. A job may change from the one form to the other after it has been stopped.
+/// `job_options::restore` as it is. A savepoint commits, too, and can be gone on from until the next commit. The
+/// setting "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; what a cancelled job has left
+/// open ends when the `job` is destroyed. A job may change from the one form to the other after it has been stopped.
 /// A group's offsets are forgotten by the cluster when they have not been written
 /// for long (offsets.retention.minutes, 7 days by default): a job that was stopped for longer, and has no marker any
 /// more, does not start, and says so.
