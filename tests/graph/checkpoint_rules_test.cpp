@@ -345,6 +345,7 @@ TEST_CASE("results of the life before, prepared for a checkpoint that failed, ar
 }
 
 TEST_CASE("a subtask that had ended in the life before does not count as ended after a restart") {
+    int early = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         CAPTURE(seed);
         setting s;
@@ -373,7 +374,7 @@ TEST_CASE("a subtask that had ended in the life before does not count as ended a
         job running = std::move(p).start(o);
         sim.run_until([&] { return seen > 10; });
         running.checkpoint();
-        REQUIRE(shown.size() < 400);
+        early += shown.size() < 400;
         sim.run_until([&] { return running.status().checkpoints.restarts == 1; });
         running.checkpoint();
         running.wait();
@@ -381,6 +382,7 @@ TEST_CASE("a subtask that had ended in the life before does not count as ended a
         CHECK(std::is_sorted(shown.begin(), shown.end()));
         CHECK(others.size() == 3000);
     }
+    CHECK(early > 80);  // It had not ended yet at the checkpoint.
 }
 
 TEST_CASE("what a subtask has prepared when it ended is part of one checkpoint") {
