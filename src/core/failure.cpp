@@ -66,7 +66,8 @@ progress recovery::run(batch_base& records, bool with_values, const std::functio
         const std::size_t tried = records.cursor();
         try {
             const progress p = step();
-            if (p == progress::done || records.cursor() != tried) tries_ = 0;
+            // If something waits to be tried again, it is a timer that one of the records has set.
+            if (!waiting_ && (p == progress::done || records.cursor() != tried)) tries_ = 0;
             return p;
         } catch (const record_error& e) {
             leave_out_earlier(e);
@@ -96,8 +97,10 @@ progress recovery::run(timestamp t, const std::function<progress()>& step) {
     }
 }
 
-recovery::verdict recovery::failed(const void* value, timestamp t, std::string_view where, bool may_wait) {
-    if (is_of_the_state()) detail::rethrow_with_place(context_.name, context_.subtask, t);
+recovery::verdict recovery::failed(const void* value, timestamp t, std::string_view where, bool may_wait,
+                                   std::uint64_t records) {
+    over_ = over_ || is_of_the_state() || (context_.outputs && context_.outputs->failed());
+    if (over_) detail::rethrow_with_place(context_.name, context_.subtask, t);
     if (may_wait && tries_ < policy_.retries) {
         // A doubling that would overflow has come to centuries anyway.
         const auto doublings = std::min<std::size_t>(tries_, 40);
@@ -109,12 +112,13 @@ recovery::verdict recovery::failed(const void* value, timestamp t, std::string_v
         return verdict::wait;
     }
     tries_ = 0;
-    if (policy_.what == on_error::fail) detail::rethrow_with_place(context_.name, context_.subtask, t);
+    over_ = policy_.what == on_error::fail;
+    if (over_) detail::rethrow_with_place(context_.name, context_.subtask, t);
     failure_details details{{}, context_.name, context_.subtask, std::string(where), t};
     describe_current(details);
-    if (context_.metrics) context_.metrics->skipped.add(1);
+    if (context_.metrics) context_.metrics->skipped.add(records);
     if (context_.report) context_.report(details);
-    if (dead_letters_) dead_letters_->take(value, std::move(details), t);
+    if (dead_letters_) dead_letters_->take(policy_.with_values ? value : nullptr, std::move(details), t);
     return verdict::leave_out;
 }
 

@@ -1,12 +1,25 @@
 #include "runnel/core/output.hpp"
 
+#include <algorithm>
+
 namespace runnel {
+
+/// Does `f` to the receiver, and remembers if that throws.
+template <class F>
+progress output_base::to_next(F f) {
+    try {
+        return f(*next_);
+    } catch (...) {
+        failed_ = true;
+        throw;
+    }
+}
 
 progress output_base::send() {
     // A receiver may have taken the last record and still refuse: then the call is to be repeated, without records.
     if (records_->empty() && !sending_) return progress::done;
     const std::size_t before = records_->remaining();
-    sending_ = next_->on_any_batch(*records_) == progress::blocked;
+    sending_ = to_next([&](receiver_base& to) { return to.on_any_batch(*records_); }) == progress::blocked;
     if (sending_) {
         count_ += before - records_->remaining();
         return progress::blocked;
@@ -17,16 +30,24 @@ progress output_base::send() {
 }
 
 progress output_base::forward_watermark(timestamp w) {
-    return send() == progress::done ? next_->on_watermark(w) : progress::blocked;
+    if (send() == progress::blocked) return progress::blocked;
+    return to_next([w](receiver_base& to) { return to.on_watermark(w); });
 }
 progress output_base::forward_activity(activity a) {
-    return send() == progress::done ? next_->on_activity(a) : progress::blocked;
+    if (send() == progress::blocked) return progress::blocked;
+    return to_next([a](receiver_base& to) { return to.on_activity(a); });
 }
 progress output_base::forward_barrier(checkpoint_id id) {
-    return send() == progress::done ? next_->on_barrier(id) : progress::blocked;
+    if (send() == progress::blocked) return progress::blocked;
+    return to_next([id](receiver_base& to) { return to.on_barrier(id); });
 }
-progress output_base::announce(activity a) { return next_->on_activity(a); }
-progress output_base::flush() { return send() == progress::done ? next_->flush() : progress::blocked; }
+progress output_base::announce(activity a) {
+    return to_next([a](receiver_base& to) { return to.on_activity(a); });
+}
+progress output_base::flush() {
+    if (send() == progress::blocked) return progress::blocked;
+    return to_next([](receiver_base& to) { return to.flush(); });
+}
 
 template <class F>
 progress output_group::each(F f) {
@@ -50,6 +71,10 @@ progress output_group::announce(activity a) {
 }
 progress output_group::flush() {
     return each([](output_base& o) { return o.flush(); });
+}
+
+bool output_group::failed() const noexcept {
+    return std::any_of(outputs_.begin(), outputs_.end(), [](const output_base* o) { return o->failed(); });
 }
 
 void output_group::mark() {

@@ -40,4 +40,9 @@ void rename(plan::graph& graph, plan::node_id id, const std::string& name) {
     if (graph.nodes[id].first_stage) rename(graph, *graph.nodes[id].first_stage, name + ", first stage");
 }
 
+void set_on_error(plan::graph& graph, plan::node_id id, on_error policy) {
+    graph.nodes[id].on_failure.what = policy;
+    if (graph.nodes[id].first_stage) set_on_error(graph, *graph.nodes[id].first_stage, policy);
+}
+
 }  // namespace runnel::detail

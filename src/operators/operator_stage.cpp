@@ -36,7 +36,7 @@ progress operator_stage_base::placed(timestamp t, F f) {
 void operator_stage_base::open(const operator_context& context) {
     context_ = context;
     context_.failures = &recovery_;
-    recovery_.open({context.name, context.subtask, context.clock, context.metrics, context.report});
+    recovery_.open({context.name, context.subtask, context.clock, context.metrics, context.report, &outputs_});
     (void)placed(timestamp::min(), [&] {
         open_operator(context_);
         return progress::done;
@@ -45,6 +45,7 @@ void operator_stage_base::open(const operator_context& context) {
 
 progress operator_stage_base::tick(timestamp now) {
     if (ended_) return progress::done;
+    if (recovery_.is_waiting() || !recovery_.ready()) return progress::blocked;
     const progress p = placed(now, [&] { return tick_operator(now); });
     count(0);
     return p;
@@ -71,6 +72,7 @@ progress operator_stage_base::take_in(batch_base& records, bool first) {
 
 progress operator_stage_base::on_watermark(timestamp w) {
     if (!advanced_) {
+        if (recovery_.is_waiting() || !recovery_.ready()) return progress::blocked;
         if (placed(w, [&] { return advance(w); }) == progress::blocked) return progress::blocked;
         advanced_ = true;
     }

@@ -154,9 +154,9 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism, std::size_
             for (const std::string& p : problems_of_parallelism(*this, id, job_parallelism, key_groups)) add(n, p);
         const failure_policy& failure = n.on_failure;
         if (n.make_source && failure.retries != 0) add(n, "a source cannot retry. Leave retry(...) out.");
-        if (!failure.gives_up() && !n.can_leave_out)
-            add(n, "it cannot leave out or repeat records that fail. Say on_error(...) or retry(...) of the operator "
-                   "before it, and do there what may fail.");
+        if (failure.retries != 0 && !n.can_retry)
+            add(n, "it cannot retry: what its aggregate is given a second time fails a second time. Say on_error(...), "
+                   "and do before it what may succeed later.");
         if (failure.retries != 0 && failure.backoff < duration::zero())
             add(n, "the backoff of its retries is below zero.");
         if (failure.dead_letters && outputs_of(id, n.outputs.size() - 1).empty())

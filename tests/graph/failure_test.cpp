@@ -5,10 +5,12 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runnel/connect/lines.hpp"
 #include "runnel/graph/pipeline.hpp"
+#include "runnel/graph/two_stage.hpp"
 #include "runnel/sink/async_for_each.hpp"
 #include "runnel/sink/collect.hpp"
 #include "runnel/sink/for_each.hpp"
@@ -373,8 +375,139 @@ TEST_CASE("policies that cannot work are problems of the graph") {
         .key_by([](int i) { return i; })
         .window(tumbling(1s).drop_late())
         .aggregate(count())
-        .on_error(on_error::skip)
+        .retry(3, 1s)
         .to(for_each([](const auto&) {}));
     REQUIRE(q.validate().size() == 1);
-    CHECK(q.validate()[0].find("cannot leave out or repeat records that fail") != std::string::npos);
+    CHECK(q.validate()[0].find("cannot retry: what its aggregate is given a second time fails a second time") !=
+          std::string::npos);
+}
+
+TEST_CASE("what fails behind an operator ends the job, and is no failure of a record of that operator's") {
+    struct twice {
+        using output_type = int;
+        void on_record(const int& i, process_context<int>& c) {
+            c.emit(i);
+            c.emit(i);
+        }
+    };
+    bool failed = false;
+    std::vector<int> out;
+    pipeline p;
+    p.from(collection(numbers(1000)))
+        .key_by([](int i) { return i % 3; })
+        .process(twice{})
+        .on_error(on_error::skip)
+        .map([&](int i) {
+            if (i == 700 && !std::exchange(failed, true)) throw std::domain_error("behind");
+            return i;
+        })
+        .named("next")
+        .to(collect(out));
+    job j = std::move(p).start({.batch_size = 64});
+    try {
+        j.wait();
+        FAIL("the job has gone on");
+    } catch (const job_error& e) {
+        CHECK(e.operator_name() == "next");
+    }
+    CHECK(find(j.status(), "process_2").skipped == 0);
+}
+
+namespace {
+
+/// Sums of numbers; multiples of seven can't be added, and sums that are multiples of three give no result.
+struct picky_sum {
+    std::int64_t create() const { return 0; }
+    void add(std::int64_t& a, int i) const {
+        if (i % 7 == 0) throw std::domain_error("seven");
+        a += i;
+    }
+    void merge(std::int64_t& a, std::int64_t b) const { a += b; }
+    std::int64_t result(std::int64_t a) const { return a % 3 == 0 ? throw std::domain_error("three") : a; }
+};
+
+struct window_results {
+    std::vector<std::int64_t> sums;
+    std::vector<std::string> letters;
+    std::uint64_t skipped = 0;
+    friend bool operator==(const window_results&, const window_results&) = default;
+};
+
+/// What `add_window(stream)` gives with its failures, in a job of 200 records.
+template <class AddWindow>
+window_results run_windows(AddWindow add_window, std::size_t parallelism, std::size_t batch_size, std::uint64_t seed) {
+    std::vector<timed<int>> input;
+    for (int i = 0; i < 200; ++i) input.push_back({i, timestamp(duration(i * 10 + (i % 3) * 25))});
+    collected<dead_letter<int>> letters;
+    dead_letter_output<int> bad;
+    pipeline p;
+    auto results = add_window(p.from(timed_collection(input, parallelism)).event_time(bounded_out_of_orderness(60ns)));
+    collected<typename decltype(results)::value_type> out;
+    results.named("window").on_error(bad).to(out);
+    bad.stream().to(letters);
+    sim_executor simulated(seed);
+    job j = std::move(p).start({.parallelism = parallelism,
+                                .batch_size = batch_size,
+                                .executor = &simulated,
+                                .clock = &simulated.clock()});
+    j.wait();
+    window_results all;
+    for (const auto& r : out.values()) all.sums.push_back(r.value);
+    for (const auto& l : letters.values())
+        all.letters.push_back(l.details.error + " " + l.details.where + " " + to_string(l.details.time) + " " +
+                              (l.value ? std::to_string(*l.value) : "none"));
+    for (const operator_status& o : j.status().operators) all.skipped += o.skipped;
+    std::sort(all.sums.begin(), all.sums.end());
+    std::sort(all.letters.begin(), all.letters.end());
+    return all;
+}
+
+template <class AddWindow>
+window_results check_windows(AddWindow add_window) {
+    const window_results expected = run_windows(add_window, 1, 1, 1);
+    CHECK(expected.sums.size() > 5);
+    CHECK(expected.letters.size() == expected.skipped);
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+        CAPTURE(seed);
+        const std::size_t batch_size = std::vector<std::size_t>{1, 2, 7, 64}[seed % 4];
+        CHECK(run_windows(add_window, 1 + seed % 3, batch_size, seed) == expected);
+    }
+    return expected;
+}
+
+}  // namespace
+
+TEST_CASE("windows leave out records and results alike whatever batches and parallelism; dead letters have all of them") {
+    const auto key = [](int i) { return i % 5; };
+    const auto by_key = [&](const auto& windows) {
+        return check_windows([&](auto s) { return s.key_by(key).window(windows).aggregate(picky_sum{}); });
+    };
+    const window_results keyed = by_key(tumbling(500ns).lateness(500ns));
+    CHECK(std::count_if(keyed.letters.begin(), keyed.letters.end(),
+                        [](const std::string& l) { return l.find("seven") == 0; }) == 29);
+    CHECK(std::count_if(keyed.letters.begin(), keyed.letters.end(), [](const std::string& l) {
+              return l.find("three key ") == 0 && l.find(", window [1970") == std::string("three key 0").size();
+          }) > 0);
+    by_key(session(40ns).drop_late());
+    by_key(tumbling(500ns).drop_late().early(every(100ns)).accumulating());
+}
+
+TEST_CASE("windows without a key, and those in two stages, send the failures of both stages to one place") {
+    const auto all = [](auto s) { return s.window_all(tumbling(100ns).drop_late()).aggregate(picky_sum{}); };
+    const window_results two_stages = check_windows(all);
+    CHECK(std::count_if(two_stages.letters.begin(), two_stages.letters.end(),
+                        [](const std::string& l) { return l.find("three window [1970") == 0; }) > 0);
+    const auto key = [](int i) { return i % 5; };
+    const auto spec = sliding(200ns, 100ns).drop_late();
+    const window_results pre_aggregated = check_windows(
+        [&](auto s) { return aggregate_in_two_stages(s, key, spec, picky_sum{}); });
+    CHECK(pre_aggregated ==
+          check_windows([&](auto s) { return s.key_by(key).window(spec).aggregate(picky_sum{}); }));
+}
+
+TEST_CASE("a graph says of a window in two stages that its dead letters have the type of the records that go in") {
+    pipeline p;
+    dead_letter_output<std::string> wrong;
+    auto s = p.from(timed_collection<int>({{1, timestamp(1)}})).event_time(monotonous());
+    CHECK_THROWS_AS(s.window_all(tumbling(1s).drop_late()).aggregate(count()).on_error(wrong), graph_error);
 }

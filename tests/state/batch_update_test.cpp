@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "runnel/state/frozen_table.hpp"
 #include "tests/support/random.hpp"
 
 using namespace runnel;
@@ -94,16 +96,39 @@ TEST_CASE("an update that throws leaves the keys before it updated and those beh
         }
 }
 
-TEST_CASE("a key that cannot be told leaves the table valid") {
-    table<std::uint64_t, std::int64_t> t;
-    t.reserve(100'000);
-    const auto key_at = [](std::size_t i) -> std::uint64_t {
-        if (i == 900) throw std::runtime_error("no key");
-        return i;
-    };
-    CHECK_THROWS_AS(update_batch(t, 0, 1'500, key_at, [](std::int64_t& v, std::size_t, bool) { ++v; }),
-                    std::runtime_error);
-    CHECK(t.size() <= 900);
-    CHECK(t.size() >= 900 - 512);
-    t.for_each([](std::uint64_t, std::int64_t v) { REQUIRE(v == 1); });
+TEST_CASE("a key that cannot be told leaves the keys before it updated and those behind it not, also while copied") {
+    for (const std::size_t reserved : {0, 100'000, 600'000})
+        for (const std::size_t thrown_at : {0, 1, 511, 512, 900})
+            for (const bool copied : {false, true}) {
+                CAPTURE(reserved);
+                CAPTURE(thrown_at);
+                CAPTURE(copied);
+                table<std::uint64_t, std::int64_t> t;
+                t.reserve(reserved);
+                for (std::uint64_t key = 0; key != 1'500; key += 2) t.get_or_create(key, t.hash(key));
+                std::optional<frozen_table<std::uint64_t, std::int64_t>> copy;
+                if (copied) copy.emplace(t);
+                std::size_t asked_last = 0;
+                const auto key_at = [&asked_last, thrown_at](std::size_t i) -> std::uint64_t {
+                    asked_last = i;
+                    if (i == thrown_at) throw std::runtime_error("no key");
+                    return i;
+                };
+                const auto update = [](std::int64_t& v, std::size_t, bool) { ++v; };
+                REQUIRE_THROWS_AS(update_batch(t, 0, 1'500, key_at, update), std::runtime_error);
+                REQUIRE(asked_last == thrown_at);
+                for (std::uint64_t i = 0; i != 1'500; ++i) {
+                    const std::int64_t* v = t.find(i, t.hash(i));
+                    REQUIRE((v != nullptr) == (i % 2 == 0 || i < thrown_at));
+                    if (v) REQUIRE(*v == (i < thrown_at ? 1 : 0));
+                }
+                if (!copy) continue;
+                while (!copy->step(1'000'000)) continue;
+                std::size_t n = 0;
+                copy->consume([&](std::uint64_t, std::int64_t v) {
+                    REQUIRE(v == 0);
+                    ++n;
+                });
+                REQUIRE(n == 750);
+            }
 }

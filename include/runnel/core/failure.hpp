@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,13 +21,16 @@ struct failure_details {
     std::string error;          ///< The text of the exception, and behind it those nested in it.
     std::string operator_name;
     std::size_t subtask = 0;
-    std::string where;          ///< File or peer, line and byte; for timers and windows the key. May be empty.
-    timestamp time = timestamp::min();  ///< Event time of the record, or the timer's; `min` if there is none.
+    /// File or peer, line and byte; for timers "key 7, timer 'forget'"; for results of windows "key 7, window [start,
+    /// end)". May be empty.
+    std::string where;
+    /// Event time of the record, the timer's, or that of the window's result; `min` if there is none.
+    timestamp time = timestamp::min();
     friend bool operator==(const failure_details&, const failure_details&) = default;
 };
 
 /// A record that could not be processed; T is the operator's input, or, from a source, std::string: the bytes as they
-/// came. There is no value if a timer or a window failed.
+/// came. There is no value if a timer or the result of a window failed, or what was made of several records.
 template <class T>
 struct dead_letter {
     std::optional<T> value;
@@ -66,7 +70,9 @@ struct failure_policy {
     std::size_t retries = 0;
     duration backoff{0};
     /// Makes the output that gets the records that are left out, if there is to be one.
-    std::function<std::unique_ptr<dead_letter_port>()> dead_letters;
+    std::function<std::unique_ptr<dead_letter_port>()> dead_letters{};
+    /// False if dead letters are of another type than the records that the instance takes: they have no value then.
+    bool with_values = true;
 
     /// True if a failure ends the job at once.
     bool gives_up() const noexcept { return what == on_error::fail && retries == 0; }
@@ -80,6 +86,8 @@ struct recovery_context {
     operator_metrics* metrics = nullptr;
     /// Has a failure that was left out shown in the status.
     std::function<void(const failure_details&)> report;
+    /// Where results go: what fails behind these is no record of this instance, and ends the job.
+    const output_group* outputs = nullptr;
 };
 
 /// Decides, failure by failure, what becomes of the record in hand, and remembers what is under way.
@@ -106,8 +114,12 @@ public:
     bool is_waiting() { return waiting_ = waiting_ && context_.clock->now() < next_try_; }
     timestamp next_try() const noexcept { return waiting_ ? next_try_ : timestamp::max(); }
     /// Inside a catch block: says what to do, or throws the exception on, as a `job_error` with its place. `value`
-    /// points to the record, or is null. `may_wait`: false if it can't be tried again.
-    verdict failed(const void* value, timestamp t, std::string_view where = {}, bool may_wait = true);
+    /// points to the record, or is null. `may_wait`: false if it can't be tried again. `records`: how many it stands
+    /// for.
+    verdict failed(const void* value, timestamp t, std::string_view where = {}, bool may_wait = true,
+                   std::uint64_t records = 1);
+    /// What has been tried again is done: the next failure is the first one of something else.
+    void succeeded() noexcept { tries_ = 0; }
     /// Runs `step`, which consumes `records`, again and again: a record that fails is tried again or left out, as the
     /// policy says. `with_values`: dead letters have the type of these records. Answers `blocked` to be called again.
     progress run(batch_base& records, bool with_values, const std::function<progress()>& step);
@@ -121,6 +133,8 @@ private:
     failure_policy policy_;
     recovery_context context_;
     std::unique_ptr<dead_letter_port> dead_letters_;
+    /// The exception in flight, if there is one, ends the job.
+    bool over_ = false;
     std::size_t tries_ = 0;
     bool waiting_ = false;
     timestamp next_try_ = timestamp::min();

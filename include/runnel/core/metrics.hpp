@@ -15,7 +15,7 @@ struct operator_metrics {
     gauge<std::uint64_t> records_in;
     gauge<std::uint64_t> records_out;
     gauge<std::uint64_t> late_dropped;   ///< Late for every window, and no late output to go to.
-    gauge<std::uint64_t> skipped;        ///< Unusable records left out by the error policy.
+    gauge<std::uint64_t> skipped;        ///< Records, timers and results of windows left out by the error policy.
     gauge<std::int64_t> bytes;           ///< Read or written in an outside system; -1: unknown.
     gauge<std::int64_t> keys;            ///< That have state now; -1: unknown.
     gauge<std::int64_t> watermark{};     ///< In nanoseconds; `timestamp::min()` before the first.

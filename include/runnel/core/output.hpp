@@ -34,6 +34,8 @@ public:
     std::size_t batch_size() const noexcept { return limit_; }
     /// Records handed on so far.
     std::uint64_t count() const noexcept { return count_; }
+    /// True once the receiver has thrown.
+    bool failed() const noexcept { return failed_; }
     /// Before the first record. Precondition: `next` takes records of this output's type.
     void connect(receiver_base& next, std::size_t batch_size) noexcept {
         next_ = &next;
@@ -51,6 +53,11 @@ protected:
     std::uint64_t count_ = 0;
     /// The batch has been refused, perhaps half-way: nothing may be added until it is through.
     bool sending_ = false;
+
+private:
+    template <class F>
+    progress to_next(F f);
+    bool failed_ = false;
 };
 
 /// Where an operator puts its results: gathers them into batches and hands those to the next receiver.
@@ -82,6 +89,8 @@ class output_group {
 public:
     void add(output_base& o) { outputs_.push_back(&o); }
     std::size_t size() const noexcept { return outputs_.size(); }
+    /// True once one of the receivers has thrown.
+    bool failed() const noexcept;
     output_base& operator[](std::size_t i) noexcept { return *outputs_[i]; }
 
     progress forward_watermark(timestamp w);

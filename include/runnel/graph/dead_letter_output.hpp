@@ -5,6 +5,7 @@
 #include <typeindex>
 #include <typeinfo>
 #include <utility>
+#include <vector>
 
 #include "runnel/core/error.hpp"
 #include "runnel/core/failure.hpp"
@@ -27,7 +28,7 @@ public:
         if (!place_->graph)
             throw graph_error({"dead_letter_output: nothing sends its failed records here yet. Give it to a source, an "
                                "operator or a sink by .on_error(...), and call stream() after that."});
-        return runnel::stream<dead_letter<T>>(place_->graph, {place_->from});
+        return runnel::stream<dead_letter<T>>(place_->graph, place_->from);
     }
 
     /// Makes it the output of node `id`; used by `on_error`. Throws: graph_error if it has one already, or if the
@@ -38,26 +39,34 @@ public:
             throw graph_error({"dead_letter_output: it is used by two operators. Make one for each, and merge."});
         if (n.on_failure.dead_letters)
             throw graph_error({"operator '" + n.name + "' has two outputs for dead letters. Give it one."});
-        const auto inputs = graph->inputs_of(id);
+        // Of an operator in two stages the first one takes the records.
+        const auto inputs = graph->inputs_of(n.first_stage.value_or(id));
         const std::type_index given =
             inputs.empty() ? typeid(std::string) : graph->nodes[inputs[0]->from].outputs[inputs[0]->from_port]->type;
         if (given != typeid(T))
             throw graph_error({"operator '" + n.name + "': its dead letters are not of the type that the "
                                "dead_letter_output has. Use dead_letter_output<T>, T being the record type that goes "
                                "into the operator (std::string for a source)."});
-        n.on_failure.what = on_error::skip;
-        n.on_failure.dead_letters = [] {
-            return std::unique_ptr<dead_letter_port>(std::make_unique<typed_dead_letter_port<T>>());
-        };
-        n.outputs.push_back(&plan::record_type_of<dead_letter<T>>());
-        *place_ = {graph, {id, n.outputs.size() - 1}};
+        *place_ = {graph, {}};
+        add_output(id, !n.first_stage);
+        if (n.first_stage) add_output(*n.first_stage, true);
     }
 
 private:
     struct place {
         detail::shared_graph graph;
-        detail::origin from{};
+        std::vector<detail::origin> from{};
     };
+    void add_output(plan::node_id id, bool with_values) const {
+        plan::node& n = place_->graph->nodes[id];
+        n.on_failure.what = on_error::skip;
+        n.on_failure.with_values = with_values;
+        n.on_failure.dead_letters = [] {
+            return std::unique_ptr<dead_letter_port>(std::make_unique<typed_dead_letter_port<T>>());
+        };
+        n.outputs.push_back(&plan::record_type_of<dead_letter<T>>());
+        place_->from.push_back({id, n.outputs.size() - 1});
+    }
     std::shared_ptr<place> place_ = std::make_shared<place>();
 };
 

@@ -69,6 +69,9 @@ plan::node_id only_operator(const std::vector<origin>& from, const std::string& 
 
 void rename(plan::graph& graph, plan::node_id id, const std::string& name);
 
+/// What becomes of failures in node `id`, and in one that does a part of its work.
+void set_on_error(plan::graph& graph, plan::node_id id, on_error policy);
+
 /// The stream, or the tuple of streams, that comes out of node `id`, which runs an Op.
 template <class Op>
 auto streams_of(const shared_graph& graph, plan::node_id id) {

@@ -251,22 +251,23 @@ public:
     /// What happens to a record at which the operator written last throws (fused steps count as one, from the last
     /// operator or variable on): `fail` (default) ends the job; `skip` leaves the record out and counts it; a
     /// `dead_letter_output<T>` gets it, T being the record that went into the operator. What the operator had emitted
-    /// for that record is withdrawn; changes to state of its own stay.
+    /// for that record is withdrawn; changes to state of its own stay. The same goes for a timer at which a process
+    /// function throws, and for windows as `aggregate` says: such a dead letter has no value, but the key.
     /// Cost: records that do not fail are copied instead of moved.
     stream<T> on_error(runnel::on_error policy) const {
-        failure("on_error").what = policy;
+        detail::set_on_error(*graph_, detail::only_operator(origins(), "on_error"), policy);
         return materialized();
     }
     template <class In>
     stream<T> on_error(const dead_letter_output<In>& letters) const {
-        (void)failure("on_error");
-        letters.attach(graph_, origins()[0].node);
+        letters.attach(graph_, detail::only_operator(origins(), "on_error"));
         return materialized();
     }
-    /// A record at which the operator written last throws is given to it again, up to `n` times: after `backoff`, then
-    /// after twice that, and so on; the records behind it wait. Then `on_error` says what happens.
+    /// A record, or a timer, at which the operator written last throws is given to it again, up to `n` times: after
+    /// `backoff`, then after twice that, and so on; what is behind it waits. Then `on_error` says what happens. Not for
+    /// windows.
     stream<T> retry(std::size_t n, duration backoff) const {
-        failure_policy& policy = failure("retry");
+        failure_policy& policy = graph_->nodes[detail::only_operator(origins(), "retry")].on_failure;
         policy.retries = n;
         policy.backoff = backoff;
         return materialized();
@@ -325,9 +326,6 @@ protected:
             }
             return *lowered_;
         }
-    }
-    failure_policy& failure(const char* what) const {
-        return graph_->nodes[detail::only_operator(origins(), what)].on_failure;
     }
     stream<T> materialized() const { return stream<T>(graph_, origins()); }
 

@@ -23,6 +23,8 @@ namespace runnel {
 /// one batch make them fire once, not each.)
 /// Late records are counted one by one; `late_to` is not offered, since they are no longer there to be handed out.
 /// Checkpointed state: that of the windows; the first stage holds nothing.
+/// Errors: as `aggregate`, in both stages. A record at which the first one throws is left out by itself; of those that
+/// have become one the second one leaves out all, without a value.
 template <class T, class Chain, class KeyFn, class Spec, class Agg>
 auto aggregate_in_two_stages(const stream<T, Chain>& from, KeyFn key, const Spec& spec, const Agg& aggregate) {
     static_assert(lateness_chosen<Spec>,

@@ -46,7 +46,7 @@ void describe_window(plan::node& n, const Spec& spec) {
     if constexpr (!has_own_trigger<firing>)
         by_event_time |= !is_processing_time<windows> && spec.firing().early.what == firing_rule::kind::event_time;
     n.needs_event_time = by_event_time;
-    n.can_leave_out = false;
+    n.can_retry = false;
     n.detail = spec.text();
     if (all_time<windows> && !firing::discards && !has_own_trigger<firing>)
         n.detail += "; warning: what it holds is never purged, so that its memory only grows with its keys and records";
@@ -123,6 +123,12 @@ public:
     /// One result per key and window when the window closes, and again for each late record that it still accepts.
     ///
     /// Order: windows by end, between keys free. Checkpointed state: the accumulators of the open windows.
+    /// Errors: `.on_error(...)` behind it leaves out a record at which the key function, the aggregate's `add`, a gap
+    /// function or a trigger throws: its window is then as before, provided that an `add` that throws has changed
+    /// nothing (those built in keep to that, see also `combine`; what a user's `add` had done by then stays). And a
+    /// result that can't be made, since `merge`, `result` or the window function throws: its dead letter has no value,
+    /// but key and window, and the window is as if it had fired. Each counts once in `skipped`. There is no retry(...):
+    /// what is computed from the same records fails again.
     template <class Agg>
     auto aggregate(const Agg& agg) const {
         if constexpr (check_aggregate<Agg>()) return add_window(bind_aggregate<T>(agg));
@@ -206,7 +212,9 @@ private:
             using sum = detail::slice_sum<accumulator_of<Agg>>;
             return add_node<sum>({{id, 0}}, detail::merge_slice_sums<Agg>(agg), id);
         } else {
-            return add_node<T>(from_, agg, {});
+            std::optional<plan::node_id> first_stage;
+            if constexpr (requires { Agg::is_second_stage; }) first_stage = from_.front().node;
+            return add_node<T>(from_, agg, first_stage);
         }
     }
 

@@ -81,7 +81,9 @@ public:
         }
         return next_ == reached_.size() ? nullptr : &reached_[next_].time;
     }
-    /// Takes the record that `next` spoke of. Valid until `next` is called again.
+    /// The record that `next` spoke of.
+    const timed<T>& first() const noexcept { return *reached_[next_].record; }
+    /// Takes it. Valid until `next` is called again.
     const timed<T>& take() noexcept { return *reached_[next_++].record; }
 
     /// What is held now. Precondition: `next` has given null last.

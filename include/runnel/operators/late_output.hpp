@@ -38,6 +38,7 @@ public:
         if (side_) {
             side_->emit({std::move(value), t, watermark, reason}, t);
         } else if (metrics_) {
+            using runnel::records_in;
             metrics_->late_dropped.add(records_in(value));
             if (show_ && std::has_single_bit(++dropped_)) show(value, t, watermark, reason);
         }

@@ -53,6 +53,7 @@ public:
         constexpr std::size_t block = 64;
         const batch<T>& records = in;
         std::uint64_t hashes[block];
+        if (core_.finish_due(out) == progress::blocked) return progress::blocked;
         while (!in.empty()) {
             // Hashes first, so that the searches of a block wait for memory at the same time.
             const std::size_t first = in.cursor();
@@ -68,8 +69,12 @@ public:
                 if (!core_.ready(out)) return progress::blocked;
                 const T& record = records.value(first + i);
                 const K& key = key_(record);
-                core_.process(key, hashes[i], records.time(first + i), out,
-                              [&](Fn& fn, auto& context) { fn.on_record(record, context); });
+                const progress p = core_.process(key, hashes[i], records.time(first + i), out,
+                                                 [&](Fn& fn, auto& context) { fn.on_record(record, context); });
+                if (p == progress::blocked) [[unlikely]] {
+                    in.consume_until(first + i + 1);
+                    return progress::blocked;
+                }
             }
             in.consume_until(first + n);
         }
@@ -113,8 +118,9 @@ public:
 
     void on_second(U&& record, timestamp t, output<typename base::output_type>& out) {
         const K& key = second_key_(std::as_const(record));
-        this->core().process(key, this->core().state().hash(key), t, out,
-                             [&](Fn& fn, auto& context) { fn.on_second(std::as_const(record), context); });
+        // A timer that it set and that is to be called again comes before the next record, or with the next tick.
+        (void)this->core().process(key, this->core().state().hash(key), t, out,
+                                   [&](Fn& fn, auto& context) { fn.on_second(std::as_const(record), context); });
     }
 
 private:

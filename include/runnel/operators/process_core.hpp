@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "runnel/core/error.hpp"
+#include "runnel/operators/failed_key.hpp"
 #include "runnel/operators/operator.hpp"
 #include "runnel/operators/process_context.hpp"
 #include "runnel/state/keyed_state.hpp"
@@ -21,9 +23,11 @@ namespace runnel::detail {
 struct no_held_records {
     /// The time of the first, if that is not after `until`; null if there is none.
     const timestamp* next(timestamp) const noexcept { return nullptr; }
-    /// Takes it out and calls `f(record, time)`.
+    /// Calls `f(record, key, time)` for it.
     template <class F>
-    void take(F) const noexcept {}
+    void first(F) const noexcept {}
+    /// Removes it.
+    void pop() const noexcept {}
 };
 
 /// What all operators that run a process function share: its state, its timers, and when they are called.
@@ -47,7 +51,7 @@ public:
     template <class... Ls>
     void open(const operator_context& context, std::tuple<output<Ls>*...> sides) {
         subtask_ = context.subtask;
-        keeps_failed_ = context.keeps_failed();
+        if (context.keeps_failed()) failures_ = context.failures;
         state_ = std::make_unique<keyed_state<K>>();
         if constexpr (requires(Fn& fn, state_setup& s) { fn.open(s); }) {
             state_setup setup(*state_);
@@ -71,35 +75,34 @@ public:
     timestamp watermark_of(const K& key) const { return state_->watermark_of(key, watermark_); }
 
     /// True if a record that fails may be left out or come again, so that those before it have to be done by then.
-    bool keeps_failed() const noexcept { return keeps_failed_; }
+    bool keeps_failed() const noexcept { return failures_ != nullptr; }
     bool ready(output<out_type>& out) {
         return out.ready() && std::apply([](auto*... side) { return (side->ready() && ...); }, context_.sides_);
     }
 
-    /// Calls `f(function, context)` for a record of `key`; then the timers that it set for a time that has passed.
+    /// Calls `f(function, context)` for a record of `key`; then the timers that it set for a time that has passed. If
+    /// one of these fails and is to be called again it answers `blocked`; the record is done.
     template <class F>
-    void process(const K& key, std::uint64_t hash, timestamp t, output<out_type>& out, F f) {
+    progress process(const K& key, std::uint64_t hash, timestamp t, output<out_type>& out, F f) {
         const timestamp w = watermark_of(key);
         state_->enter_key(key, hash, std::max(w, t));
         begin(key, t, w, out);
-        const std::size_t results = out.current().size();
-        const auto side_results = std::apply(
-            [](auto*... side) { return std::array<std::size_t, sizeof...(side)>{side->current().size()...}; },
-            context_.sides_);
+        const auto before = emitted(out);
         try {
             f(fn_, context_);
         } catch (...) {
             // The record may be left out or come again: what was emitted for it is withdrawn.
             state_->leave();
-            out.current().truncate(results);
-            std::apply([&, i = std::size_t{0}](auto*... side) mutable {
-                (side->current().truncate(side_results[i++]), ...);
-            }, context_.sides_);
+            withdraw(out, before);
             throw;
         }
         state_->leave();
-        if (state_->processing_timers().take_due_now()) [[unlikely]] fire_due(out);
+        if (state_->processing_timers().take_due_now()) [[unlikely]] return fire_due(out);
+        return progress::done;
     }
+
+    /// Goes on with such timers. To be called before the next record or watermark.
+    progress finish_due(output<out_type>& out) { return is_due_ ? fire_due(out) : progress::done; }
 
     /// Calls `f(function, context)` for a broadcast record.
     template <class F>
@@ -115,6 +118,7 @@ public:
     /// Event time has reached w: calls the timers due, each behind the held records that are not later.
     template <class Held>
     progress advance(timestamp w, output<out_type>& out, Held& held) {
+        if (finish_due(out) == progress::blocked) return progress::blocked;
         std::vector<timer_queue::entry> aside;
         const progress p = reach(w, out, held, aside);
         for (const timer_queue::entry& e : aside) state_->event_timers().put_back(e);
@@ -128,8 +132,7 @@ public:
     progress tick(timestamp now, output<out_type>& out) {
         timer_queue& timers = state_->processing_timers();
         for (const timer_queue::entry* e; (e = timers.next()) && e->time <= now;) {
-            if (!ready(out)) return progress::blocked;
-            fire(timers, *e, out);
+            if (!ready(out) || fire(timers, *e, out) == progress::blocked) return progress::blocked;
             if (timers.take_due_now()) now = std::max(now, state_->processing_time());
         }
         state_->sweep(ttl_clock::processing, now);
@@ -148,6 +151,23 @@ private:
     template <class Held>
     static constexpr bool in_order(const Held&) {
         return true;
+    }
+
+    /// How much the outputs hold.
+    auto emitted(output<out_type>& out) const {
+        return std::apply(
+            [&](auto*... side) {
+                return std::array<std::size_t, 1 + sizeof...(side)>{out.current().size(), side->current().size()...};
+            },
+            context_.sides_);
+    }
+    /// Takes away what has been emitted since.
+    template <class Sizes>
+    void withdraw(output<out_type>& out, const Sizes& before) noexcept {
+        out.current().truncate(before[0]);
+        std::apply([&, i = std::size_t{1}](auto*... side) mutable {
+            (side->current().truncate(before[i++]), ...);
+        }, context_.sides_);
     }
 
     void begin(const K& key, timestamp t, timestamp w, output<out_type>& out) noexcept {
@@ -175,15 +195,34 @@ private:
             if (!ready(out)) return progress::blocked;
             if (record_first) {
                 watermark_ = std::max(watermark_, record->previous());
-                held.take([&](const auto& value, const K& key, timestamp t) {
-                    process(key, state_->hash(key), t, out, [&](Fn& fn, context_type& c) { fn.on_record(value, c); });
-                });
+                if (process_held(out, held) == progress::blocked) return progress::blocked;
             } else {
                 if (in_order(held)) watermark_ = std::max(watermark_, e->time);
-                fire(timers, *e, out, in_order(held) ? watermark_ : w);
-                if (state_->processing_timers().take_due_now()) fire_due(out);
+                if (fire(timers, *e, out, in_order(held) ? watermark_ : w) == progress::blocked ||
+                    (state_->processing_timers().take_due_now() && fire_due(out) == progress::blocked))
+                    return progress::blocked;
             }
+            if (failures_ && !failures_->ready()) return progress::blocked;
         }
+    }
+
+    /// Takes the first held record. `blocked`: it has failed and is to be tried again, or a timer that it set is.
+    template <class Held>
+    progress process_held(output<out_type>& out, Held& held) {
+        progress p = progress::done;
+        bool again = false;
+        held.first([&](const auto& value, const K& key, timestamp t) {
+            try {
+                p = process(key, state_->hash(key), t, out, [&](Fn& fn, context_type& c) { fn.on_record(value, c); });
+                if (failures_ && p == progress::done) failures_->succeeded();
+            } catch (...) {
+                if (!failures_) throw;
+                again = failures_->failed(&value, t) == recovery::verdict::wait;
+            }
+        });
+        if (again) return progress::blocked;
+        held.pop();
+        return p;
     }
 
     /// The end of the input: calls the processing-time timers that are pending; what they set is dropped.
@@ -192,26 +231,30 @@ private:
         timers.close();
         state_->event_timers().close();
         while (const timer_queue::entry* e = timers.next()) {
-            if (!ready(out)) return progress::blocked;
-            fire(timers, *e, out, timestamp::max());
+            if (!ready(out) || fire(timers, *e, out, timestamp::max()) == progress::blocked) return progress::blocked;
+            if (failures_ && !failures_->ready()) return progress::blocked;
         }
         return progress::done;
     }
 
     /// Calls processing-time timers that were set for a time that had passed, as a part of what set them.
-    void fire_due(output<out_type>& out) {
+    progress fire_due(output<out_type>& out) {
         timer_queue& timers = state_->processing_timers();
+        is_due_ = true;
         do {
             const timestamp now = state_->processing_time();
-            for (const timer_queue::entry* e; (e = timers.next()) && e->time <= now;) fire(timers, *e, out);
+            for (const timer_queue::entry* e; (e = timers.next()) && e->time <= now;)
+                if (fire(timers, *e, out) == progress::blocked) return progress::blocked;
         } while (timers.take_due_now());
+        is_due_ = false;
+        return progress::done;
     }
 
-    void fire(timer_queue& timers, const timer_queue::entry& e, output<out_type>& out) {
-        fire(timers, e, out, watermark_);
+    progress fire(timer_queue& timers, const timer_queue::entry& e, output<out_type>& out) {
+        return fire(timers, e, out, watermark_);
     }
-    /// `shown`: the watermark that the function is shown.
-    void fire(timer_queue& timers, timer_queue::entry e, output<out_type>& out, timestamp shown) {
+    /// `shown`: the watermark that the function is shown. `blocked`: it has failed, and is to be called again.
+    progress fire(timer_queue& timers, timer_queue::entry e, output<out_type>& out, timestamp shown) {
         if constexpr (has_timers) {
             const K& key = state_->key_of(e.of);
             const timestamp w = watermark_of(key);
@@ -219,9 +262,27 @@ private:
             state_->enter_slot(e.of, by_event_time ? std::max(w, e.time) : w);
             timers.take();
             begin(key, e.time, std::max(w, shown), out);
-            fn_.on_timer(timer_event{e.time, timer_handle(timers, e.timer)}, context_);
+            const auto before = emitted(out);
+            try {
+                fn_.on_timer(timer_event{e.time, timer_handle(timers, e.timer)}, context_);
+            } catch (...) {
+                if (!failures_) throw;
+                withdraw(out, before);
+                return timer_failed(timers, e);
+            }
             state_->leave();
+            if (failures_) failures_->succeeded();
         }
+        return progress::done;
+    }
+    /// Inside a catch block, with the timer's key in hand.
+    progress timer_failed(timer_queue& timers, const timer_queue::entry& e) {
+        const std::string where =
+            key_text(state_->key_of(e.of)) + ", timer '" + timers.timers()[e.timer].name + "'";
+        const bool again = failures_->failed(nullptr, e.time, where) == recovery::verdict::wait;
+        if (again) timers.add(e.of, e.timer, e.time);
+        state_->leave();
+        return again ? progress::blocked : progress::done;
     }
 
     Fn fn_;
@@ -229,7 +290,8 @@ private:
     context_type context_;
     timestamp watermark_ = timestamp::min();
     std::size_t subtask_ = 0;
-    bool keeps_failed_ = false;
+    recovery* failures_ = nullptr;  ///< Null if each failure ends the job.
+    bool is_due_ = false;           ///< Timers that were set for a time that had passed are still to be called.
 };
 
 }  // namespace runnel::detail

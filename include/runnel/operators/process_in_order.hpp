@@ -122,11 +122,12 @@ private:
         const KeyFn& key_of;
         const timestamp* next(timestamp until) { return held.next(until); }
         template <class F>
-        void take(F f) {
-            const timed<T>& record = held.take();
+        void first(F f) {
+            const timed<T>& record = held.first();
             const K& key = key_of(record.value);
             f(record.value, key, record.time);
         }
+        void pop() { (void)held.take(); }
     };
 
     KeyFn key_;

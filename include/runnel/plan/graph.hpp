@@ -60,8 +60,8 @@ struct node {
     /// What becomes of records that cannot be decoded or processed. Its output for dead letters, if it has one, is the
     /// last of `outputs`.
     failure_policy on_failure;
-    /// False if it cannot leave out a record that fails.
-    bool can_leave_out = true;
+    /// False if what fails would fail again, whenever it is tried.
+    bool can_retry = true;
     /// For sources: false if what was read cannot be read again; true if the user accepts that a crash loses it.
     bool replayable = true;
     bool at_most_once = false;

@@ -11,11 +11,11 @@ namespace runnel {
 
 /// Calls `update(V&, i, created)` for the key of each i in [first, last), in this order, making missing values by V().
 ///
-/// `key_at(i)` gives the key, by value or reference; it is called at most three times for each i, the last time just
-/// before `update`. The functions are fastest if they hold their pointers by value: `[=]`, not `[&]`. `update` must not
-/// insert into or erase from the table.
-/// Throws: what the functions throw. When `update` throws at i, the keys before i are updated, those behind are not,
-/// and the key of i is there. When `key_at` throws at i, the last keys before i may not have been updated.
+/// `key_at(i)` gives the key, by value or reference; it is called a few times for each i, the last time just before
+/// `update`. The functions are fastest if they hold their pointers by value: `[=]`, not `[&]`. `update` must not insert
+/// into or erase from the table.
+/// Throws: what the functions throw. When one does at i, which is the one that `key_at` was called for last, the keys
+/// before i are updated, and those behind are not; if it is `update`, the key of i is there.
 /// Complexity: O(last - first). A table beyond the near caches is read in stages, a block of keys at a time, so that
 /// the memory fetches of a block overlap.
 template <class Table, class KeyAt, class Update>
@@ -27,11 +27,21 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
     constexpr std::size_t near_tags = 1 << 19;
 
     const auto hash = into.hash_function();
-    if (into.is_watched()) [[unlikely]]
-        for (std::size_t i = first; i != last; ++i) {
-            auto&& key = key_at(i);
-            into.announce(key, hash(key));
+    if (into.is_watched()) [[unlikely]] {
+        std::size_t i = first;
+        try {
+            for (; i != last; ++i) {
+                auto&& key = key_at(i);
+                into.announce(key, hash(key));
+            }
+        } catch (...) {
+            if (i != first) {
+                update_batch(into, first, i, key_at, update);
+                (void)key_at(i);
+            }
+            throw;
         }
+    }
     auto find = into.searches();
     const auto insert = [&]<class Key>(Key&& key, std::uint64_t h, std::size_t i) {
         auto& value = into.create(std::forward<Key>(key), h);
@@ -55,13 +65,24 @@ void update_batch(Table& into, std::size_t first, std::size_t last, KeyAt key_at
     typename Table::finder::guess guesses[block];
     while (first != last) {
         const std::size_t slots = into.slots();
-        const std::size_t n = std::min(block, last - first);
+        std::size_t n = std::min(block, last - first);
         if (slots <= near_tags) {
-            for (std::size_t j = 0; j != n; ++j)
-                guesses[j] = find.look_and_fetch(hashes[j] = hash(key_at(first + j)));
+            std::size_t j = 0;
+            try {
+                for (; j != n; ++j) guesses[j] = find.look_and_fetch(hashes[j] = hash(key_at(first + j)));
+            } catch (...) {
+                if (j == 0) throw;
+                n = j;  // those before are done first
+            }
         } else {
-            for (std::size_t j = 0; j != n; ++j) find.fetch(hashes[j] = hash(key_at(first + j)));
-            for (std::size_t j = 0; j != n; ++j) guesses[j] = find.look_and_fetch(hashes[j]);
+            std::size_t j = 0;
+            try {
+                for (; j != n; ++j) find.fetch(hashes[j] = hash(key_at(first + j)));
+            } catch (...) {
+                if (j == 0) throw;
+                n = j;
+            }
+            for (j = 0; j != n; ++j) guesses[j] = find.look_and_fetch(hashes[j]);
         }
         // Growth makes the guesses void.
         for (std::size_t j = 0; j != n && into.slots() == slots; ++j, ++first) {

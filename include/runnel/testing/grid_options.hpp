@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runnel/codec/codec.hpp"
+#include "runnel/core/failure.hpp"
 #include "runnel/state/key_group.hpp"
 #include "runnel/state/state_backend.hpp"
 
@@ -42,6 +43,8 @@ struct grid_options {
     std::vector<std::size_t> parallelism{1, 2, 3, 4};
     /// As in `job_options`, for all ways but the one that the others are compared to, which is in memory.
     std::shared_ptr<state_backend> state{};
+    /// What becomes of failures. If they are left out, dead letters and the count of what was skipped are compared.
+    failure_policy on_failure{};
     /// Runs only this way, to look into a difference: the text that its report gave.
     std::string only{};
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -58,6 +59,7 @@ public:
         for (const event& e : input.events())
             if (goes_on(e)) signals_.push_back(signal_of(e));
         main_.resize(signals_.size() + 1);
+        letters_.resize(signals_.size() + 1);
         each_side([&](auto& side) { side.resize(signals_.size() + 1); });
     }
 
@@ -110,17 +112,32 @@ public:
                 return first;
             }(std::make_index_sequence<side_count>());
             if (!m.empty()) return located(std::move(m), e, "side output");
+            m = compare_sets<letter>(expected.letters_[e], letters_[e], equal_letters);
+            if (!m.empty()) return located(std::move(m), e, "dead letters");
         }
-        if (late_ != expected.late_) {
+        const auto counted = [&](std::uint64_t wanted, std::uint64_t got, std::string what) {
             mismatch m;
-            m.missing.push_back("a count of " + std::to_string(expected.late_));
-            m.unexpected.push_back("a count of " + std::to_string(late_));
-            return located(std::move(m), main_.size() - 1, "number of late records dropped");
-        }
-        return {};
+            if (got == wanted) return m;
+            m.missing.push_back("a count of " + std::to_string(wanted));
+            m.unexpected.push_back("a count of " + std::to_string(got));
+            return located(std::move(m), main_.size() - 1, std::move(what));
+        };
+        mismatch m = counted(expected.late_, late_, "number of late records dropped");
+        return m.empty() ? counted(expected.skipped_, skipped_, "number of failures left out") : m;
     }
 
 private:
+    using letter = dead_letter<In>;
+
+    /// Whichever subtask they come from.
+    static bool equal_letters(const letter& a, const letter& b) {
+        if constexpr (std::equality_comparable<In>)
+            if (a.value != b.value) return false;
+        return a.value.has_value() == b.value.has_value() && a.details.error == b.details.error &&
+               a.details.where == b.details.where && a.details.time == b.details.time;
+    }
+    bool has_letters() const { return options_.on_failure.what == on_error::skip; }
+
     /// What the operator is to forward for the watermark w.
     timestamp watermark_of(timestamp w) const {
         if constexpr (requires { op_.output_watermark(w); }) return op_.output_watermark(w);
@@ -150,6 +167,7 @@ private:
             o.flush = is_reference_;
             o.clock = &clock_;
             if (!is_reference_) o.state = options_.state;
+            o.on_failure = options_.on_failure;
             subtasks_.push_back(std::make_unique<harness>(op_, o));
             if (way_.seed != 0) subtasks_.back()->refuse_at_random(random_(), 40);
             if (!from) continue;
@@ -279,7 +297,9 @@ private:
     void collect() {
         for (auto& s : subtasks_) {
             late_ += s->late_dropped();
+            skipped_ += s->skipped();
             collect(s->output(), main_);
+            if (has_letters()) collect(s->dead_letter_output(), letters_);
             [&]<std::size_t... I>(std::index_sequence<I...>) {
                 (collect(s->template side_output<I>(), std::get<I>(sides_)), ...);
             }(std::make_index_sequence<side_count>());
@@ -335,7 +355,9 @@ private:
 
     results_by_epoch<Out> main_;
     typename epochs_of<sides_of>::type sides_;
+    results_by_epoch<letter> letters_;
     std::uint64_t late_ = 0;
+    std::uint64_t skipped_ = 0;
 };
 
 }  // namespace runnel::detail

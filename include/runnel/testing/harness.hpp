@@ -6,11 +6,13 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "runnel/checkpoint/snapshot.hpp"
 #include "runnel/core/clock.hpp"
+#include "runnel/core/failure.hpp"
 #include "runnel/core/metrics.hpp"
 #include "runnel/core/timed.hpp"
 #include "runnel/operators/operator_stage.hpp"
@@ -49,6 +51,8 @@ struct harness_options {
     std::function<void()> when_waiting{};
     /// As in `job_options`.
     std::shared_ptr<state_backend> state{};
+    /// What becomes of failures. If they are to be left out, `dead_letters()` has them.
+    failure_policy on_failure{};
 };
 
 /// Drives one operator by hand, without threads: what goes in has come out, as far as it does, when the call returns.
@@ -157,6 +161,9 @@ public:
     const auto& side_outputs() const noexcept {
         return std::get<I>(sides_).records();
     }
+    /// What could not be processed and was left out, in order.
+    const std::vector<timed<dead_letter<input_type>>>& dead_letters() const noexcept { return letters_.records(); }
+    std::uint64_t skipped() const noexcept { return metrics_.skipped.get(); }
     /// Watermarks that the operator has sent on.
     std::vector<timestamp> watermarks() const { return out_.watermarks(); }
     std::uint64_t late_dropped() const noexcept { return metrics_.late_dropped.get(); }
@@ -173,14 +180,17 @@ public:
     auto& side_output() noexcept {
         return std::get<I>(sides_);
     }
+    recorder<dead_letter<input_type>>& dead_letter_output() noexcept { return letters_; }
     /// The next `n` calls to each output are refused.
     void refuse_next(std::size_t n) {
         out_.refuse_next(n);
+        letters_.refuse_next(n);
         std::apply([&](auto&... side) { (side.refuse_next(n), ...); }, sides_);
     }
     /// From now on each call to an output is refused with a chance of `percent` in 100, perhaps half-way.
     void refuse_at_random(std::uint64_t seed, unsigned percent = 50) {
         out_.refuse_at_random(seed, percent);
+        letters_.refuse_at_random(seed + side_count + 1, percent);
         std::apply([&](auto&... side) { (side.refuse_at_random(++seed, percent), ...); }, sides_);
     }
 
@@ -215,12 +225,20 @@ public:
 private:
     void start(const operator_snapshot* from) {
         stage_ = std::make_unique<operator_stage<Op>>(prototype_);
+        failure_policy policy = options_.on_failure;
+        const bool leaves_out = policy.what == on_error::skip;
+        if constexpr (std::is_copy_constructible_v<input_type>)
+            if (leaves_out && !policy.dead_letters)
+                policy.dead_letters = [] { return std::make_unique<typed_dead_letter_port<input_type>>(); };
+        stage_->set_policy(policy);
         stage_->connect(0, out_, options_.batch_size);
         out_.caller_restarted();
         [this]<std::size_t... I>(std::index_sequence<I...>) {
             (stage_->connect(I + 1, std::get<I>(sides_), options_.batch_size), ...);
             (std::get<I>(sides_).caller_restarted(), ...);
         }(std::make_index_sequence<side_count>());
+        if (policy.dead_letters) stage_->connect(1 + side_count, letters_, options_.batch_size);
+        letters_.caller_restarted();
 
         operator_context context;
         context.name = options_.name;
@@ -255,7 +273,8 @@ private:
         options_.when_waiting();
     }
     std::size_t refusals() const {
-        return std::apply([&](const auto&... side) { return (out_.refusals() + ... + side.refusals()); }, sides_);
+        const std::size_t others = out_.refusals() + letters_.refusals();
+        return std::apply([&](const auto&... side) { return (others + ... + side.refusals()); }, sides_);
     }
 
     const Op prototype_;
@@ -264,6 +283,7 @@ private:
     operator_metrics metrics_;
     recorder<output_type> out_;
     typename detail::recorders_of<sides>::type sides_;
+    recorder<dead_letter<input_type>> letters_;
     checkpoint_id next_checkpoint_ = 1;
     operator_snapshot taken_;
     std::unique_ptr<operator_stage<Op>> stage_;

@@ -32,6 +32,9 @@ std::string text_of(const T& value) {
         std::ostringstream out;
         out << value;
         return std::move(out).str();
+    } else if constexpr (requires { value.details.error, value.details.where; }) {
+        return "dead letter " + text_of(value.value) + ": " + value.details.error + " (" + value.details.where +
+               " at " + to_string(value.details.time) + ")";
     } else if constexpr (requires { std::tuple_size<T>::value; }) {
         std::string text;
         std::apply([&](const auto&... part) { ((text += (text.empty() ? "" : ", ") + text_of(part)), ...); }, value);

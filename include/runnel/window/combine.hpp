@@ -56,15 +56,15 @@ public:
     template <class T>
         requires(adds_records<Aggs, T> && ...)
     void add(state& all, const T& record) const {
-        each([&](const auto& agg, auto& a) { agg.add(a, record); }, all);
+        change([&](const auto& agg, auto& a) { agg.add(a, record); }, all);
     }
     template <class T>
         requires(aggregate_for<Aggs, T> && ...) && (adds_timed_records<Aggs, T> || ...)
     void add(state& all, const T& record, timestamp t) const {
-        each([&](const auto& agg, auto& a) { add_record(agg, a, record, t); }, all);
+        change([&](const auto& agg, auto& a) { add_record(agg, a, record, t); }, all);
     }
     void merge(state& all, const state& other) const {
-        each([&](const auto& agg, auto& a, const auto& b) { agg.merge(a, b); }, all, other);
+        change([&](const auto& agg, auto& a, const auto& b) { agg.merge(a, b); }, all, other);
     }
     Result result(const state& all) const {
         return result_from(all);
@@ -82,11 +82,34 @@ private:
     static detail::combined<A, Rest...> join(A first, detail::combined<Rest...> rest) {
         return {std::move(first), std::move(rest)};
     }
-    template <std::size_t I = 0, class F, class State, class... Others>
-    void each(F f, State& state, Others&... others) const {
+    /// A state that is changed in a copy, which takes its place when nothing can throw any more.
+    template <class A>
+    static constexpr bool is_small = std::is_trivially_copyable_v<A> && sizeof(A) <= 32;
+
+    /// Has `f(aggregate, state, others...)` change each state: the small ones first.
+    template <class F, class... Others>
+    void change(F f, state& all, const Others&... others) const {
+        change_small<0>(f, all, [&] { change_large<0>(f, all, others...); }, others...);
+    }
+    template <std::size_t I, class F, class State, class Then, class... Others>
+    void change_small(F f, State& state, Then then, const Others&... others) const {
+        if constexpr (I == sizeof...(Aggs)) {
+            then();
+        } else if constexpr (is_small<std::remove_cvref_t<decltype(state.first)>>) {
+            auto next = state.first;
+            f(std::get<I>(aggregates_), next, others.first...);
+            change_small<I + 1>(f, state.rest, then, others.rest...);
+            state.first = next;
+        } else {
+            change_small<I + 1>(f, state.rest, then, others.rest...);
+        }
+    }
+    template <std::size_t I, class F, class State, class... Others>
+    void change_large(F f, State& state, const Others&... others) const {
         if constexpr (I != sizeof...(Aggs)) {
-            f(std::get<I>(aggregates_), state.first, others.first...);
-            each<I + 1>(f, state.rest, others.rest...);
+            if constexpr (!is_small<std::remove_cvref_t<decltype(state.first)>>)
+                f(std::get<I>(aggregates_), state.first, others.first...);
+            change_large<I + 1>(f, state.rest, others.rest...);
         }
     }
     template <class State, class... Results>
@@ -127,6 +150,8 @@ private:
 /// Runs several aggregates in one pass over the records: `combine(count(), sum(&trade::amount))`.
 /// The result is a std::tuple of theirs, or, as in `combine<totals>(...)`, the user's struct made by
 /// `totals{first result, second result, ...}`.
+/// Errors: what the aggregates throw. All are then as before; but of several whose states are no small plain values
+/// (collect, top, distinct_count, sketches) those before the one that threw have taken the record.
 template <class Result = void, class... Recipes>
 constexpr combine_recipe<Result, Recipes...> combine(Recipes... recipes) {
     static_assert(sizeof...(Recipes) != 0, "combine wants at least one aggregate");

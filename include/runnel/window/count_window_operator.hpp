@@ -14,6 +14,7 @@
 #include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
+#include "runnel/window/failures.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/two_stacks.hpp"
 #include "runnel/window/window.hpp"
@@ -27,6 +28,7 @@ namespace runnel {
 /// Records are summed up in slices of gcd(n, slide); a window is a run of these.
 /// Order: kept per key. Late records: none, it knows no time. A result has the time `timestamp::max()` and spans all
 /// time, as the global window. What has not fired at the end of the input doesn't.
+/// Errors: records and results that fail may be left out, see failures.hpp.
 /// Checkpointed state: "counts", by key group: key, records so far, slices.
 /// Complexity: O(1) per record; amortised O(1) merges per result.
 /// Memory per key: one accumulator for count(n), else up to 3 n / gcd(n, slide).
@@ -56,7 +58,7 @@ public:
             std::size_t i = in.cursor();
             const std::size_t first = i, end = stage(in, hashes);
             for (; i != end; in.consume_until(++i)) {
-                if (!out.ready()) return progress::blocked;
+                if (!out.ready() || !detail::can_leave_out(context_)) return progress::blocked;
                 take(std::as_const(in).value(i), in.time(i), hashes[i - first], out);
             }
         }
@@ -97,12 +99,8 @@ public:
             e.records = codec<std::int64_t>::decode(in);
             if (e.records % slice_ != 0) e.open = accumulators.decode(in);
             const auto n = static_cast<std::int64_t>(codec<std::uint64_t>::decode(in));
-            const std::int64_t end = e.records - e.records % slice_;
-            for (std::int64_t i = 0; i != n; ++i) {
-                run& of = run_of(e);
-                of.slices.push_back(accumulators.decode(in));
-                of.contents.push(timestamp(end - (n - i) * slice_), of.slices.back());
-            }
+            for (std::int64_t i = 0; i != n; ++i) run_of(e).slices.push_back(accumulators.decode(in));
+            if (n != 0) fill_contents(e);
         });
     }
 
@@ -140,22 +138,40 @@ private:
     void take(const T& record, timestamp t, std::uint64_t hash, output<output_type>& out) {
         typename detail::window_key<K, T, KeyFn>::type key = key_(record);
         entry& e = keys_.get_or_create(key, hash);
-        if (e.records % slice_ == 0) e.open = agg_.create();
-        add_record(agg_, e.open, record, t);
-        ++e.records;
+        try {
+            if (e.records % slice_ == 0) e.open = agg_.create();
+            add_record(agg_, e.open, record, t);
+            ++e.records;
+        } catch (...) {
+            if (e.records == 0) keys_.erase(K(key), hash);
+            throw;
+        }
         if (size_ == slide_) {
             if (e.records == size_) {
-                emit(key, agg_.result(e.open), out);
+                fire(key, out, [&] { return agg_.result(e.open); });
                 keys_.erase(K(key), hash);
             }
         } else {
             if (e.records % slice_ == 0) close_slice(e);
             if (e.records % slide_ == 0) {
-                detail::two_stacks<Agg>& contents = run_of(e).contents;
-                contents.advance(e.records - size_, size_, agg_);
-                emit(key, contents.result(agg_), out);
+                const bool given = fire(key, out, [&] {
+                    detail::two_stacks<Agg>& contents = run_of(e).contents;
+                    contents.advance(e.records - size_, size_, agg_);
+                    return contents.result(agg_);
+                });
+                if (!given) fill_contents(e);
             }
         }
+    }
+
+    /// Puts the contents together from the slices.
+    void fill_contents(entry& e) {
+        auto& [slices, contents] = run_of(e);
+        contents.clear();
+        const auto n = static_cast<std::int64_t>(std::min(slices.size(), most_slices()));
+        const std::int64_t end = e.records - e.records % slice_;
+        for (std::int64_t i = n; i != 0; --i)
+            contents.push(timestamp(end - i * slice_), *(slices.end() - static_cast<std::ptrdiff_t>(i)));
     }
 
     static run& run_of(entry& e) {
@@ -171,9 +187,17 @@ private:
     }
     std::size_t most_slices() const noexcept { return static_cast<std::size_t>(size_ / slice_); }
 
-    void emit(const K& key, result_of<Agg>&& value, output<output_type>& out) {
+    /// Gives the result of what `value()` makes; false if it is left out.
+    template <class Value>
+    bool fire(const K& key, output<output_type>& out, Value value) {
         const window all{timestamp::min(), timestamp::max()};
-        out.emit({key, all.start, all.end, detail::finish(agg_, key, all, std::move(value))}, timestamp::max());
+        try {
+            out.emit({key, all.start, all.end, detail::finish(agg_, key, all, value())}, timestamp::max());
+            return true;
+        } catch (...) {
+            detail::leave_out_result(context_, key, all, timestamp::max());
+            return false;
+        }
     }
 
     detail::window_key<K, T, KeyFn> key_;

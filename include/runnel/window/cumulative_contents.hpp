@@ -42,22 +42,33 @@ public:
             all[i].keys.for_each([&](const K& key, const accumulator& a) {
                 bool created;
                 entry& e = sums_.get_or_create(key, sums_.hash(key), &created);
-                if (!e.stale) add(e.value, created, a, agg);
+                try {
+                    if (!e.stale) add(e.value, created, a, agg);
+                } catch (...) {
+                    e.stale = true;  // It is tried again, and fails, when the window fires for this key.
+                }
             });
         }
         taken_until_ = end;
     }
 
     /// Calls `emit(key, contents, agg)` for each key with records in the window begun, from slot `cursor` on; before
-    /// that asks `ready()`, and returns false when the answer is no, to go on from `cursor` later.
-    template <class Ready, class Emit>
+    /// that asks `ready()`, and returns false when the answer is no, to go on from `cursor` later. Calls `failed(key)`
+    /// inside a catch block for a key that something throws at; that answers as `ready` does.
+    template <class Ready, class Emit, class Failed>
     bool for_each(std::size_t& cursor, const cumulative_slicing&, const slices& all, const Agg& agg, Ready ready,
-                  Emit emit) {
+                  Emit emit, Failed failed) {
         for (; (cursor = sums_.next(cursor)) != sums_.slots(); ++cursor) {
             if (!ready()) return false;
             entry& e = sums_.value_at(cursor);
-            if (e.stale) rebuild(sums_.key_at(cursor), e, all, agg);
-            emit(sums_.key_at(cursor), contents{&e.value}, agg);
+            try {
+                if (e.stale) rebuild(sums_.key_at(cursor), e, all, agg);
+                emit(sums_.key_at(cursor), contents{&e.value}, agg);
+            } catch (...) {
+                if (failed(sums_.key_at(cursor))) continue;
+                ++cursor;
+                return false;
+            }
         }
         return true;
     }

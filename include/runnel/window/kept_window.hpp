@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,28 +41,39 @@ struct kept_window {
     window span() const noexcept { return {start, end}; }
     bool touches(const window& other) const noexcept { return start <= other.end && other.start <= end; }
 
-    /// Makes the records that waited for points up to `point` part of the value; false if there were none.
+    /// Makes the records that waited for points up to `point` part of the value. Throws what `merge` throws first; what
+    /// it throws at is gone, the others are taken.
     template <class Agg>
-    bool take_pieces(timestamp point, const Agg& agg) {
+    void take_pieces(timestamp point, const Agg& agg) {
+        std::exception_ptr failure;
         std::size_t n = 0;
-        for (; n != pieces.size() && pieces[n].point <= point; ++n) agg.merge(value, pieces[n].value);
+        for (; n != pieces.size() && pieces[n].point <= point; ++n) {
+            try {
+                agg.merge(value, pieces[n].value);
+            } catch (...) {
+                if (!failure) failure = std::current_exception();
+            }
+        }
         pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(n));
-        return n != 0;
+        if (failure) std::rethrow_exception(failure);
     }
-    /// What waits for `point`.
-    template <class Agg>
-    A& piece_at(timestamp point, const Agg& agg) {
-        auto at = pieces.end();
-        while (at != pieces.begin() && point <= (at - 1)->point) --at;
-        if (at == pieces.end() || at->point != point) at = pieces.insert(at, {point, agg.create()});
-        return at->value;
+    /// Has `add(A&)` take something into what waits for `point`. Throws what `add` throws: nothing more waits then.
+    template <class Agg, class Add>
+    void add_to_piece(timestamp point, const Agg& agg, Add add) {
+        const auto at = std::lower_bound(pieces.begin(), pieces.end(), point,
+                                         [](const window_piece<A>& p, timestamp t) { return p.point < t; });
+        if (at != pieces.end() && at->point == point) return add(at->value);
+        A one = agg.create();
+        add(one);
+        pieces.insert(at, {point, std::move(one)});
     }
 
     /// Takes in a window that lies later in time.
     template <class Agg>
     void merge(kept_window&& later, const Agg& agg) {
         agg.merge(value, later.value);
-        for (window_piece<A>& p : later.pieces) agg.merge(piece_at(p.point, agg), p.value);
+        for (window_piece<A>& p : later.pieces)
+            add_to_piece(p.point, agg, [&](A& a) { agg.merge(a, p.value); });
         since += later.since;
         fired = std::max(fired, later.fired);
         tick_at = std::min(tick_at, later.tick_at);

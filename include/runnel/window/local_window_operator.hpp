@@ -103,6 +103,7 @@ public:
                     }
                 }
             } catch (...) {
+                if (span.first_due > watermark_ && into) into->records += i - in.cursor();
                 in.consume_until(i);  // names the record in hand
                 throw;
             }
@@ -116,7 +117,7 @@ public:
         while (!sums_.empty() && sums_.begin()->second.span.first_due <= w) {
             if (!out.ready()) return progress::blocked;
             sum& s = sums_.begin()->second;
-            out.emit({std::move(s.value), s.records}, s.span.last);
+            if (s.records != 0) out.emit({std::move(s.value), s.records}, s.span.last);
             sums_.erase(sums_.begin());
         }
         watermark_ = w;
@@ -151,9 +152,14 @@ public:
                 const auto records = codec<std::uint64_t>::decode(in);
                 const accumulator value = accumulators.decode(in);
                 if (subtask_ != 0) continue;
-                sum& s = sum_of(grid_.span_of(first));
-                agg_.merge(s.value, value);
-                s.records += records;
+                const detail::slice_span span = grid_.span_of(first);
+                sum& s = sum_of(span);
+                try {
+                    agg_.merge(s.value, value);
+                    s.records += records;
+                } catch (...) {
+                    sums_.emplace(span.first, sum{span, value, records});  // Goes on by itself.
+                }
             }
         });
         if (lowest != timestamp::max()) watermark_ = lowest;
@@ -179,7 +185,7 @@ private:
     std::string windows_text_;
     std::size_t subtask_ = 0;
     timestamp watermark_ = timestamp::min();
-    std::map<timestamp, sum> sums_;  // by first tick of the slice
+    std::multimap<timestamp, sum> sums_;  // by first tick of the slice; records go to the first one
 };
 
 }  // namespace runnel

@@ -31,6 +31,8 @@ class merging_aggregate {
 
 public:
     static constexpr bool creates_default = detail::creates_default<Agg>;
+    /// The operator before it is the first stage.
+    static constexpr bool is_second_stage = true;
     explicit merging_aggregate(Agg aggregate) : agg_(std::move(aggregate)) {}
     accumulator create() const { return agg_.create(); }
     template <class K>

@@ -45,8 +45,9 @@ public:
     pre_aggregate_operator& operator=(pre_aggregate_operator&&) = delete;
 
     progress process(batch<T>& in, output<partial>& out) {
-        while (!in.empty()) {
-            if (end_ == 0 && singly_ != 0) {
+        // Behind a record that has failed the groups of those before it are still to be sent.
+        while (!in.empty() || !slices_.empty()) {
+            if (end_ == 0 && singly_ != 0 && slices_.empty()) {
                 if (!send_singly(in, out)) return progress::blocked;
                 --singly_;
                 break;
@@ -58,8 +59,7 @@ public:
         return progress::done;
     }
 
-    progress advance(timestamp w, output<partial>& out) {
-        if (!send(out)) return progress::blocked;  // there is something only if a record has failed
+    progress advance(timestamp w, output<partial>&) {
         watermark_ = std::max(watermark_, w);
         return progress::done;
     }

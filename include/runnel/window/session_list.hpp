@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -59,33 +60,32 @@ public:
         return opened;
     }
 
-    /// The session for `opened`: a new one made by `create()`, or one that the sessions in its way are merged into,
-    /// oldest first. Valid until the next change.
-    template <class Agg>
-    session& join(window opened, const Agg& agg) {
+    /// Has `add(A&)` take a record into the session for `opened`: a new one made by `create()`, or one that the
+    /// sessions in its way are merged into, oldest first. Returns it; valid until the next change.
+    /// Throws: what `add` and `merge` throw. If `undo`, and what threw has changed nothing itself, all is as before.
+    template <class Agg, class Add>
+    session& join(window opened, const Agg& agg, bool undo, Add add) {
         if (empty() || newest_.end < opened.start) {
-            append({opened.start, opened.end, agg.create()});
+            session s{opened.start, opened.end, agg.create()};
+            add(s.value);
+            append(std::move(s));
             return newest_;
         }
         std::vector<session>& all = older();
         all.push_back(std::move(newest_));
-        const auto begin = std::find_if(all.begin(), all.end(),
-                                        [&](const session& s) { return s.end >= opened.start; });
-        const auto end = std::find_if(begin, all.end(), [&](const session& s) { return s.start > opened.end; });
-        auto at = begin;
-        if (begin == end) {
-            at = all.insert(begin, session{opened.start, opened.end, agg.create()});
-        } else {
-            for (auto next = begin + 1; next != end; ++next) agg.merge(at->value, next->value);
-            at->start = std::min(at->start, opened.start);
-            at->end = std::max((end - 1)->end, opened.end);
-            all.erase(begin + 1, end);
+        const auto newest_again = [&] {
+            newest_ = std::move(all.back());
+            all.pop_back();
+        };
+        try {
+            const std::size_t index = join_among(all, opened, agg, undo, add);
+            const bool is_last = index + 1 == all.size();
+            newest_again();
+            return is_last ? newest_ : all[index];
+        } catch (...) {
+            newest_again();
+            throw;
         }
-        const bool is_last = at + 1 == all.end();
-        const auto index = at - all.begin();
-        newest_ = std::move(all.back());
-        all.pop_back();
-        return is_last ? newest_ : all[static_cast<std::size_t>(index)];
     }
 
     /// Adds a session behind all others.
@@ -136,6 +136,34 @@ private:
     static constexpr timestamp nothing = timestamp::min();
 
     static session none() { return {timestamp::max(), nothing, A()}; }
+
+    /// See `join`; returns where the session is.
+    template <class Agg, class Add>
+    static std::size_t join_among(std::vector<session>& all, window opened, const Agg& agg, bool undo, Add add) {
+        const auto begin = std::find_if(all.begin(), all.end(),
+                                        [&](const session& s) { return s.end >= opened.start; });
+        const auto end = std::find_if(begin, all.end(), [&](const session& s) { return s.start > opened.end; });
+        const auto index = static_cast<std::size_t>(begin - all.begin());
+        if (begin == end) {
+            session s{opened.start, opened.end, agg.create()};
+            add(s.value);
+            all.insert(begin, std::move(s));
+            return index;
+        }
+        std::optional<A> before;
+        if (undo && end - begin > 1) before = begin->value;
+        try {
+            for (auto next = begin + 1; next != end; ++next) agg.merge(begin->value, next->value);
+            add(begin->value);
+        } catch (...) {
+            if (before) begin->value = std::move(*before);
+            throw;
+        }
+        begin->start = std::min(begin->start, opened.start);
+        begin->end = std::max((end - 1)->end, opened.end);
+        all.erase(begin + 1, end);
+        return index;
+    }
 
     std::vector<session>& older() {
         if (!older_) older_ = std::make_unique<std::vector<session>>();

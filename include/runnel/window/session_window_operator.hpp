@@ -17,6 +17,7 @@
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/by_value.hpp"
 #include "runnel/window/event_calendar.hpp"
+#include "runnel/window/failures.hpp"
 #include "runnel/operators/late_output.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/session_list.hpp"
@@ -34,6 +35,7 @@ namespace runnel {
 /// Order: sessions fire in order of their end; between keys free. A result has the time end - 1 ns.
 /// Late records: one that joins a session that has fired and is kept makes it fire again, at once and in full, or,
 /// if the session is longer now than the watermark reaches, when that is complete; later ones go to the late output.
+/// Errors: records and results that fail may be left out, see failures.hpp.
 /// Checkpointed state: "sessions", by key group: key, its sessions with their accumulators.
 /// Complexity: O(1) per record that joins the newest session of its key; O(log keys) per session.
 /// Thread safety: unsafe; one subtask owns it.
@@ -107,8 +109,9 @@ public:
                 continue;
             }
             if (!out.ready()) return progress::blocked;
+            bool given = true;
             if (const session* s = e->sessions.due(at); s && restored_.of(next->key, watermark_) < at)
-                emit(next->key, *s, out);
+                given = emit(next->key, *s, out);
             keys_.announce(next->key, hash);
             e->sessions.drop_cleared(at, lateness_);
             if (e->sessions.empty()) {
@@ -118,6 +121,7 @@ public:
                 e->scheduled = e->sessions.next_event(at, lateness_);
                 events_.put_off(e->scheduled);
             }
+            if (!given && !detail::can_leave_out(context_)) return progress::blocked;
         }
         watermark_ = w;
         return progress::done;
@@ -191,30 +195,38 @@ private:
     void add_ahead(batch<T>& in, std::size_t end) {
         const T* records = in.values();
         const timestamp* times = in.times();
-        std::size_t at = in.cursor();
-        try {
-            update_batch(
-                keys_, in.cursor(), end,
-                [records, &at, key = detail::by_value_if_small(key_)](std::size_t i) -> key_type {
-                    at = i;
-                    return (*key)(records[i]);
-                },
-                [&](entry& e, std::size_t i, bool) {
-                    const timestamp t = times[i];
-                    session& newest = e.sessions.newest();
-                    if (newest.start <= t && t <= newest.end) [[likely]] {
-                        // It has not fired, or t would lie behind its end: so the key is scheduled early enough.
-                        newest.end = std::max(newest.end, t + gap_);
-                        add_record(agg_, newest.value, records[i], t);
-                    } else {
-                        session& s = e.sessions.join({t, t + gap_}, agg_);
-                        add_record(agg_, s.value, records[i], t);
-                        schedule(key_(records[i]), e, detail::session_due_at(s.end));
-                    }
-                });
-        } catch (...) {
-            in.consume_until(at);  // names the record in hand
-            throw;
+        std::size_t at = in.cursor(), made = end;
+        for (std::size_t first = at; first != end;) {
+            try {
+                update_batch(
+                    keys_, first, end,
+                    [records, &at, key = detail::by_value_if_small(key_)](std::size_t i) -> key_type {
+                        at = i;
+                        return (*key)(records[i]);
+                    },
+                    [&](entry& e, std::size_t i, bool created) {
+                        if (created) made = i;
+                        const timestamp t = times[i];
+                        session& newest = e.sessions.newest();
+                        if (newest.start <= t && t <= newest.end) [[likely]] {
+                            // It has not fired, or t would lie behind its end: so the key is scheduled early enough.
+                            add_record(agg_, newest.value, records[i], t);
+                            newest.end = std::max(newest.end, t + gap_);
+                        } else {
+                            session& s = join(e, records[i], t);
+                            schedule(key_(records[i]), e, detail::session_due_at(s.end));
+                        }
+                    });
+                first = end;
+            } catch (...) {
+                in.consume_until(at);  // names the record in hand
+                if (made == at) {
+                    key_type key = key_(records[at]);
+                    keys_.erase(key, keys_.hash(key));
+                }
+                detail::leave_out_record(context_, records[at], times[at]);
+                first = at + 1;
+            }
         }
         in.consume_until(end);
     }
@@ -237,13 +249,24 @@ private:
             if (!out.ready()) return progress::blocked;
             if (e) keys_.announce(key, hash);
             else e = &keys_.get_or_create(key, hash);
-            session& s = e->sessions.join(opened, agg_);
-            add_record(agg_, s.value, record, in.time(i));
+            const session* joined = nullptr;
+            try {
+                joined = &join(*e, record, in.time(i));
+            } catch (...) {
+                if (e->sessions.empty()) keys_.erase(key, hash);
+                throw;
+            }
+            const session& s = *joined;
             const bool complete = detail::session_due_at(s.end) <= w;
-            if (complete) emit(key, s, out);
+            if (complete) (void)emit(key, s, out);
             schedule(key, *e, complete ? detail::session_cleared_at(s.end, lateness_) : detail::session_due_at(s.end));
         }
         return progress::done;
+    }
+
+    session& join(entry& e, const T& record, timestamp t) {
+        return e.sessions.join({t, t + gap_}, agg_, context_.keeps_failed(),
+                               [&](accumulator& a) { add_record(agg_, a, record, t); });
     }
 
     /// Sees to it that the key is looked at when `at` comes.
@@ -276,9 +299,16 @@ private:
         events.erase(events.begin() + static_cast<std::ptrdiff_t>(kept), events.end());
     }
 
-    void emit(const K& key, const session& s, output<output_type>& out) {
-        out.emit({key, s.start, s.end, detail::finish(agg_, key, window{s.start, s.end}, agg_.result(s.value))},
-                 s.end.previous());
+    /// False if the result is left out.
+    bool emit(const K& key, const session& s, output<output_type>& out) {
+        const window span{s.start, s.end};
+        try {
+            out.emit({key, s.start, s.end, detail::finish(agg_, key, span, agg_.result(s.value))}, s.end.previous());
+            return true;
+        } catch (...) {
+            detail::leave_out_result(context_, key, span, s.end.previous());
+            return false;
+        }
     }
 
     key_function key_;

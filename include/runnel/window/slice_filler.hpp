@@ -27,10 +27,12 @@ class slice_filler {
 public:
     /// Takes records from the cursor on, up to the first one whose slice is not `is_ahead(span)`, or is not there and
     /// not made by `insert(span)`, which then gives nullptr. `span_of(t)` is the slice of a time.
+    /// `failed(i)` is called inside a catch block for a record that can't be taken in: it throws on, or has it left
+    /// out.
     /// Returns how many of the records had no window.
-    template <class Key, class SpanOf, class IsAhead, class Insert>
+    template <class Key, class SpanOf, class IsAhead, class Insert, class Failed>
     std::size_t fill(batch<T>& in, store& slices, const Key& key, const Agg& agg, SpanOf span_of, IsAhead is_ahead,
-                     Insert insert) {
+                     Insert insert, Failed failed) {
         std::size_t without_window = 0;
         while (!in.empty()) {
             const std::size_t i = in.cursor();
@@ -44,9 +46,9 @@ public:
             }
             if (!is_ahead(span) || (!into && !(into = insert(span)))) break;
             if (end == in.size() || end - i >= long_run)
-                add_run(*into, in, end, key, agg);
+                add_run(*into, in, end, key, agg, failed);
             else
-                without_window += add_scattered(in, slices, key, agg, span_of, is_ahead, insert);
+                without_window += add_scattered(in, slices, key, agg, span_of, is_ahead, insert, failed);
         }
         return without_window;
     }
@@ -59,26 +61,35 @@ public:
         return end;
     }
 
-    static void add(const Agg& agg, accumulator& a, bool created, const T& record, timestamp t) {
-        if constexpr (!creates_default<Agg>)
-            if (created) a = agg.create();
-        add_record(agg, a, record, t);
+    /// Puts one record into its slice. Throws: what the aggregate throws; there is no new key then.
+    static accumulator& add_one(slice_type& into, const K& key, std::uint64_t hash, const Agg& agg, const T& record,
+                                timestamp t) {
+        bool created;
+        const auto make = [&] {
+            accumulator a = agg.create();
+            add_record(agg, a, record, t);
+            return a;
+        };
+        accumulator& a = into.keys.get_or_create_with(key, hash, make, &created);
+        if (!created) add_record(agg, a, record, t);
+        return a;
     }
 
 private:
     /// Puts the records from the cursor to `end` into their slice.
-    template <class Key>
-    static void add_run(slice_type& into, batch<T>& in, std::size_t end, const Key& key, const Agg& agg) {
+    template <class Key, class Failed>
+    static void add_run(slice_type& into, batch<T>& in, std::size_t end, const Key& key, const Agg& agg,
+                        Failed failed) {
         const std::size_t begin = in.cursor();
-        add_all(into, in, end - begin, [begin](std::size_t n) { return begin + n; }, key, agg);
+        add_all(into, in, end - begin, [begin](std::size_t n) { return begin + n; }, key, agg, failed);
         in.consume_until(end);
     }
 
     /// Puts records of several slices that come in turn into these, one slice after the other: until the batch ends,
     /// or a record can't be taken so. Returns how many had no window.
-    template <class Key, class SpanOf, class IsAhead, class Insert>
+    template <class Key, class SpanOf, class IsAhead, class Insert, class Failed>
     std::size_t add_scattered(batch<T>& in, store& slices, const Key& key, const Agg& agg, SpanOf span_of,
-                              IsAhead is_ahead, Insert insert) {
+                              IsAhead is_ahead, Insert insert, Failed failed) {
         std::size_t without_window = 0;
         std::size_t i = in.cursor();
         for (; i != in.size(); ++i) {
@@ -98,7 +109,7 @@ private:
         for (slice_type* into : scattered_) {
             const std::uint32_t* waiting = into->waiting.data();
             add_all(*into, in, into->waiting.size(), [waiting](std::size_t n) -> std::size_t { return waiting[n]; },
-                    key, agg);
+                    key, agg, failed);
             into->waiting.clear();
         }
         scattered_.clear();
@@ -107,11 +118,12 @@ private:
     }
 
     /// Puts `n` records into their slice; `index` gives their places in the batch.
-    template <class Index, class Key>
-    static void add_all(slice_type& into, batch<T>& in, std::size_t n, Index index, const Key& key, const Agg& agg) {
+    template <class Index, class Key, class Failed>
+    static void add_all(slice_type& into, batch<T>& in, std::size_t n, Index index, const Key& key, const Agg& agg,
+                        Failed failed) {
         const T* records = in.values();
         const timestamp* times = in.times();
-        std::size_t at = 0;
+        std::size_t at = 0, made = n;
         try {
             // Small functions go along by value: what is only pointed to would be loaded again for every record.
             update_batch(
@@ -120,12 +132,37 @@ private:
                     at = i;
                     return (*key)(records[index(i)]);
                 },
-                [records, times, index, agg = by_value_if_small(agg)](accumulator& a, std::size_t i, bool created) {
-                    add(*agg, a, created, records[index(i)], times[index(i)]);
+                [records, times, index, &made, agg = by_value_if_small(agg)](accumulator& a, std::size_t i,
+                                                                             bool created) {
+                    if (created) {
+                        made = i;
+                        if constexpr (!creates_default<Agg>) a = (*agg).create();
+                    }
+                    add_record(*agg, a, records[index(i)], times[index(i)]);
                 });
         } catch (...) {
             in.consume_until(index(at));  // names the record in hand
-            throw;
+            if (made == at) {
+                typename Key::type k = key(records[index(at)]);
+                into.keys.erase(k, into.keys.hash(k));
+            }
+            failed(index(at));
+            add_rest(into, in, at + 1, n, index, key, agg, failed);
+        }
+    }
+    /// What is behind a record that has failed, one by one.
+    template <class Index, class Key, class Failed>
+    [[gnu::cold, gnu::noinline]] static void add_rest(slice_type& into, batch<T>& in, std::size_t first, std::size_t n,
+                                                      Index index, const Key& key, const Agg& agg, Failed failed) {
+        for (std::size_t j = first; j != n; ++j) {
+            const std::size_t i = index(j);
+            in.consume_until(i);
+            try {
+                typename Key::type k = key(in.values()[i]);
+                add_one(into, k, into.keys.hash(k), agg, in.values()[i], in.time(i));
+            } catch (...) {
+                failed(i);
+            }
         }
     }
 

@@ -14,6 +14,7 @@
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
 #include "runnel/window/cumulative_contents.hpp"
+#include "runnel/window/failures.hpp"
 #include "runnel/window/frozen_slices.hpp"
 #include "runnel/window/saved_state.hpp"
 #include "runnel/window/slice_filler.hpp"
@@ -52,6 +53,7 @@ struct window_contents<cumulative_windows, K, Agg> {
 /// Order: windows fire in order of their end; between keys free. A result has the time end - 1 ns.
 /// Late records: one that comes while some of its windows are kept goes into those, and makes those that have fired
 /// fire again for its key, at once and with the full contents; later ones go to the late output.
+/// Errors: records and results that fail may be left out, see failures.hpp.
 /// Checkpointed state: "slices", by key group: slice, key, accumulator.
 /// Complexity: O(1) per record; amortised O(1) merges per key and window fired. Watermarks cost what they fire.
 /// Thread safety: unsafe; one subtask owns it.
@@ -106,7 +108,10 @@ public:
             without_window_ += filler_.fill(
                 in, slices_, key_, agg_, [this](timestamp t) { return grid_.span_of(t); },
                 [this](const detail::slice_span& span) { return is_ahead(span); },
-                [this](const detail::slice_span& span) { return &insert(span); });
+                [this](const detail::slice_span& span) { return &insert(span); },
+                [this, &in](std::size_t i) {
+                    detail::leave_out_record(context_, std::as_const(in).value(i), in.time(i));
+                });
             if (in.empty()) return progress::done;
             if (add_behind(in, out) == progress::blocked) return progress::blocked;
         }
@@ -194,22 +199,25 @@ private:
         const detail::slice_span span = into ? into->span : grid_.span_of(first);
         const std::size_t end = filler::end_of_run(in, span);
         for (std::size_t i = in.cursor(); i != end; in.consume_until(++i)) {
+            if (!detail::can_leave_out(context_)) return progress::blocked;
             const T& record = std::as_const(in).value(i);
-            key_type key = key_(record);
-            const timestamp w = restored_.of(key, watermark_);
-            if (span.cleared <= w) {
-                if (!late_.ready()) return progress::blocked;
-                late_.take(in.take(i), in.time(i), w, late_reason::window_cleared);
-                continue;
+            try {
+                key_type key = key_(record);
+                const timestamp w = restored_.of(key, watermark_);
+                if (span.cleared <= w) {
+                    if (!late_.ready()) return progress::blocked;
+                    late_.take(in.take(i), in.time(i), w, late_reason::window_cleared);
+                    continue;
+                }
+                if (!out.ready()) return progress::blocked;
+                if (!into) into = &insert(span);
+                const std::uint64_t hash = into->keys.hash(key);
+                const accumulator& a = filler::add_one(*into, key, hash, agg_, record, in.time(i));
+                if constexpr (overlapping) contents_.touched(key, hash, span, grid_);
+                if (span.first_due <= w) fire_again(key, hash, a, in.time(i), w, out);
+            } catch (...) {
+                detail::leave_out_record(context_, record, in.time(i));
             }
-            if (!out.ready()) return progress::blocked;
-            if (!into) into = &insert(span);
-            const std::uint64_t hash = into->keys.hash(key);
-            bool created;
-            accumulator& a = into->keys.get_or_create(key, hash, &created);
-            filler::add(agg_, a, created, record, in.time(i));
-            if constexpr (overlapping) contents_.touched(key, hash, span, grid_);
-            if (span.first_due <= w) fire_again(key, hash, a, in.time(i), w, out);
         }
         return progress::done;
     }
@@ -219,12 +227,21 @@ private:
                     output<output_type>& out) {
         const wide first = std::max(grid_.first_window(t), grid_.first_kept(w));
         const wide last = std::min(grid_.last_window(t), grid_.last_complete(w));
-        if constexpr (overlapping) {
-            contents_.each_window_of(key, hash, first, last, grid_, slices_, agg_, [&](wide window, const auto& c) {
-                emit(key, window, c.result(agg_), out);
-            });
-        } else if (first == last) {
-            emit(key, first, agg_.result(a), out);
+        for (wide at = first; at <= last;) {
+            try {
+                if constexpr (overlapping)
+                    contents_.each_window_of(key, hash, at, last, grid_, slices_, agg_,
+                                             [&](wide window, const auto& c) {
+                                                 emit(key, window, c.result(agg_), out);
+                                                 at = grid_.next(window);
+                                             });
+                else
+                    emit(key, at, agg_.result(a), out);
+                return;
+            } catch (...) {
+                leave_out(key, at);
+                at = grid_.next(at);
+            }
         }
     }
 
@@ -262,15 +279,33 @@ private:
                 cursor_, grid_, slices_, agg_, [&] { return out.ready(); },
                 [&](const K& key, const auto& contents, const Agg&) {
                     if (!has_fired(key)) emit(key, window_, contents.result(agg_), out);
+                },
+                [&](const K& key) {
+                    if (!has_fired(key)) leave_out(key, window_);
+                    return detail::can_leave_out(context_);
                 });
         } else {
             for (cursor_ = s.keys.next(cursor_); cursor_ != s.keys.slots(); cursor_ = s.keys.next(cursor_ + 1)) {
                 if (!out.ready()) return false;
-                if (!has_fired(s.keys.key_at(cursor_)))
-                    emit(s.keys.key_at(cursor_), window_, agg_.result(s.keys.value_at(cursor_)), out);
+                const K& key = s.keys.key_at(cursor_);
+                if (has_fired(key)) continue;
+                try {
+                    emit(key, window_, agg_.result(s.keys.value_at(cursor_)), out);
+                } catch (...) {
+                    leave_out(key, window_);
+                    if (detail::can_leave_out(context_)) continue;
+                    ++cursor_;
+                    return false;
+                }
             }
             return true;
         }
+    }
+
+    /// Inside a catch block: the window's result for `key` could not be made.
+    void leave_out(const K& key, wide window) {
+        const runnel::window span{grid_.start(window), grid_.end(window)};
+        detail::leave_out_result(context_, key, span, span.end.previous());
     }
 
     void emit(const K& key, wide window, result_of<Agg>&& value, output<output_type>& out) {

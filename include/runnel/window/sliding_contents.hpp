@@ -37,9 +37,11 @@ public:
     }
 
     /// Calls `emit(key, result)` for each key with records in the window begun, from slot `cursor` on; before that
-    /// asks `ready()`, and returns false when the answer is no, to go on from `cursor` later.
-    template <class Ready, class Emit>
-    bool for_each(std::size_t& cursor, const slicing& grid, const slices& all, const Agg& agg, Ready ready, Emit emit) {
+    /// asks `ready()`, and returns false when the answer is no, to go on from `cursor` later. Calls `failed(key)`
+    /// inside a catch block for a key that something throws at; that answers as `ready` does.
+    template <class Ready, class Emit, class Failed>
+    bool for_each(std::size_t& cursor, const slicing& grid, const slices& all, const Agg& agg, Ready ready, Emit emit,
+                  Failed failed) {
         constexpr std::size_t block = 32;
         std::size_t slots[block];
         for (;;) {
@@ -53,12 +55,19 @@ public:
                 cursor = slots[i];
                 if (!ready()) return false;
                 entry& e = open_.value_at(cursor);
-                if (e.stale) rebuild(open_.key_at(cursor), e, all);
-                e.contents.advance(window_, grid.size(), agg);
-                if (e.contents.empty())
-                    open_.erase_at(cursor);
-                else
-                    emit(open_.key_at(cursor), e.contents, agg);
+                try {
+                    if (e.stale) rebuild(open_.key_at(cursor), e, all);
+                    e.contents.advance(window_, grid.size(), agg);
+                    if (e.contents.empty())
+                        open_.erase_at(cursor);
+                    else
+                        emit(open_.key_at(cursor), e.contents, agg);
+                } catch (...) {
+                    e.stale = true;
+                    if (failed(open_.key_at(cursor))) continue;
+                    ++cursor;
+                    return false;
+                }
             }
             ++cursor;
         }

@@ -43,9 +43,9 @@ public:
           slices_(std::max(grid.slices_per_tick(), 1.0 / static_cast<double>(period_.count()))) {}
 
     /// Takes the records from the cursor on, up to the first one of a slice that watermark w has passed. Returns how
-    /// many of them had no window.
-    template <class Key>
-    std::size_t take(batch<T>& in, const Key& key, const Agg& agg, timestamp w) {
+    /// many of them had no window. `failed`: see `slice_filler`.
+    template <class Key, class Failed>
+    std::size_t take(batch<T>& in, const Key& key, const Agg& agg, timestamp w, Failed failed) {
         if (!is_used_) return 0;
         return filler_.fill(
             in, slices_, key, agg, [this](timestamp t) { return span_of(t); },
@@ -53,7 +53,8 @@ public:
             [w](const slice_span& span) { return w < span.last && span.last <= span.first_due; },
             [this](const slice_span& span) -> slice_type* {
                 return slices_.end_index() - slices_.begin_index() < most_slices ? &slices_.insert(span) : nullptr;
-            });
+            },
+            failed);
     }
 
     /// The watermark at which the first slice is to be handed over; timestamp::max() if there is none.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -13,11 +15,10 @@
 #include "runnel/operators/operator.hpp"
 #include "runnel/state/batch_update.hpp"
 #include "runnel/state/frozen_table.hpp"
-#include "runnel/state/table.hpp"
 #include "runnel/window/aggregate.hpp"
 #include "runnel/window/assigners.hpp"
-#include "runnel/window/event_calendar.hpp"
-#include "runnel/window/inline_list.hpp"
+#include "runnel/window/failures.hpp"
+#include "runnel/window/kept_keys.hpp"
 #include "runnel/window/kept_window.hpp"
 #include "runnel/window/own_trigger.hpp"
 #include "runnel/window/saved_state.hpp"
@@ -40,6 +41,7 @@ namespace runnel {
 /// the time end - 1 ns, that of the global window `timestamp::max()`.
 /// Late records: those that come when all their windows are cleared go to the late output; a session is judged after
 /// merging.
+/// Errors: records and results that fail may be left out, see failures.hpp.
 /// Checkpointed state: "panes", by key group: key, its windows with their contents; "staged", by key group: records
 /// that wait for an early result.
 /// Complexity: O(windows of the record) aggregate steps per record; if windows on a grid fire early by event time, per
@@ -103,9 +105,12 @@ public:
         if (context_.clock) now_ = std::max(now_, context_.clock->now());
         for (;;) {
             if constexpr (stages)
-                if (!restored_.ahead_of(watermark_)) without_window_ += staged_.take(in, key_, agg_, watermark_);
+                if (!restored_.ahead_of(watermark_))
+                    without_window_ += staged_.take(in, key_, agg_, watermark_, [this, &in](std::size_t i) {
+                        detail::leave_out_record(context_, std::as_const(in).value(i), in.time(i));
+                    });
             if (in.empty()) return progress::done;
-            if (!out.ready() || !late_.ready()) return progress::blocked;
+            if (!out.ready() || !late_.ready() || !detail::can_leave_out(context_)) return progress::blocked;
             take(in, in.cursor(), out);
             in.consume_until(in.cursor() + 1);
         }
@@ -133,19 +138,19 @@ public:
         now_ = std::max(now_, now);
         return tick_until(now_, out);
     }
-    timestamp next_tick() const noexcept { return ticks_.earliest(); }
+    timestamp next_tick() const noexcept { return keys_.next_tick(); }
 
     /// Nothing is to be done at a watermark below.
     timestamp next_due() const noexcept {
-        if constexpr (stages) return std::min(events_.earliest(), staged_.next_due());
-        else return events_.earliest();
+        if constexpr (stages) return std::min(keys_.next_event(), staged_.next_due());
+        else return keys_.next_event();
     }
     /// The highest watermark that loaded state had seen.
     timestamp loaded_watermark() const noexcept { return restored_.highest(); }
 
     void save(snapshot_writer& to) const {
         detail::save_gradually(
-            to, keys_, [groups = context_.key_groups, mine = context_.mine](snapshot_writer& into, auto& keys) {
+            to, keys_.all(), [groups = context_.key_groups, mine = context_.mine](snapshot_writer& into, auto& keys) {
                 detail::keyed_entries entries(groups);
                 keys.consume([&](const K& key, const entry& e) {
                     std::string& bytes = entries.next(key);
@@ -167,7 +172,7 @@ public:
         const auto triggers = memory::conversion_of(from);
         watermark_ = detail::keyed_entries::read(from, "panes", restored_, [&](byte_reader& in) {
             const K key = codec<K>::decode(in);
-            entry& e = keys_.get_or_create(key, keys_.hash(key));
+            entry& e = keys_.all().get_or_create(key, keys_.all().hash(key));
             for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
                 e.windows.push_back(kept::decode(in, accumulators, triggers.get()));
                 schedule(key, e, *(e.windows.end() - 1));
@@ -179,31 +184,30 @@ public:
                 const timestamp point = codec<timestamp>::decode(in);
                 const K key = codec<K>::decode(in);
                 const accumulator value = accumulators.decode(in);
-                entry& e = keys_.get_or_create(key, keys_.hash(key));
+                entry& e = keys_.all().get_or_create(key, keys_.all().hash(key));
+                const auto take = [&](kept& x) {
+                    x.add_to_piece(point, agg_, [&](accumulator& a) { agg_.merge(a, value); });
+                };
                 for_each_window(t, [&](const window& span) {
-                    kept& x = place(e, span, restored_.of(key, watermark_));
-                    agg_.merge(x.piece_at(point, agg_), value);
-                    schedule(key, e, x);
+                    try {
+                        schedule(key, e, change(e, span, restored_.of(key, watermark_), take));
+                    } catch (...) {
+                        detail::leave_out_result(context_, key, span, span.end.previous());
+                    }
                 });
+                if (e.windows.empty()) keys_.plan_event(key, e, timestamp::min());  // To be forgotten.
             });
     }
 
     /// Records so far that had no window at all.
     std::uint64_t without_window() const noexcept { return without_window_; }
     /// Keys that have a window now; those whose records are all held back until a result have none yet.
-    std::size_t live_keys() const noexcept { return keys_.size(); }
+    std::size_t live_keys() const noexcept { return keys_.all().size(); }
 
 private:
-    struct entry {
-        detail::inline_list<kept> windows;  // by end, then start
-        /// When this key is next looked at, in event time and in processing time: never after something is due. Not
-        /// saved.
-        timestamp scheduled = timestamp::max();
-        timestamp ticked = timestamp::max();
-        bool is_scheduled = false;
-        bool is_ticked = false;
-    };
-    using calendar = detail::event_calendar<K>;
+    using kept_keys = detail::kept_keys<K, accumulator, memory>;
+    using entry = typename kept_keys::entry;
+    using outcome = detail::look_outcome;
 
     void open_with(const operator_context& context, output<late_record<T>>* late) {
         context_ = context;
@@ -233,26 +237,31 @@ private:
 
     // Records
 
+    /// Throws: what something throws at the record. It is left out of those of its windows that can't take it.
     void take(batch<T>& in, std::size_t i, output<output_type>& out) {
         const T& record = std::as_const(in).value(i);
         const timestamp t = in.time(i);
         const K key = key_(record);
-        const std::uint64_t hash = keys_.hash(key);
+        const std::uint64_t hash = keys_.all().hash(key);
         const timestamp w = restored_.of(key, watermark_);
         bool has_window = false, taken = false;
+        std::exception_ptr failure;
         const auto take_into = [&](const window& span) {
             has_window = true;
             if constexpr (merging) {
-                const entry* e = keys_.find(key, hash);
+                const entry* e = keys_.all().find(key, hash);
                 if (is_late_for(e ? detail::merged_with(e->windows, span) : span, w)) return;
             } else {
                 if (is_late_for(span, w)) return;
             }
             taken = true;
-            entry& e = keys_.get_or_create(key, hash);
-            kept& x = place(e, span, w);
-            add(x, key, record, t, w, out);
-            schedule(key, e, x);
+            entry& e = keys_.all().get_or_create(key, hash);
+            try {
+                schedule(key, e, change(e, span, w, [&](kept& x) { add(x, key, record, t, w, out); }));
+            } catch (...) {
+                if (e.windows.empty()) keys_.all().erase(key, hash);
+                if (!failure) failure = std::current_exception();
+            }
         };
         if constexpr (merging) {
             take_into(windows_.opened(record, t));
@@ -265,6 +274,7 @@ private:
             ++without_window_;
         else if (!taken)
             late_.take(in.take(i), t, w, merging ? late_reason::session_cleared : late_reason::window_cleared);
+        if (failure) std::rethrow_exception(failure);
     }
 
     /// Calls `f(window)` for the windows on the grid that contain t, in order of their ends.
@@ -275,31 +285,26 @@ private:
             f(window{grid_.start(at), grid_.end(at)});
     }
 
-    /// The window for `span`, made if there is none.
-    kept& place(entry& e, window span, timestamp w) {
-        const auto before = [](const kept& x, const window& y) {
-            return std::pair(x.end, x.start) < std::pair(y.end, y.start);
+    /// Has `f(kept&)` change the window for `span`, made if there is none; returns it. Throws what something throws,
+    /// and then the windows are as before.
+    template <class F>
+    kept& change(entry& e, const window& span, timestamp w, F f) {
+        const auto make = [&] {
+            kept made{span.start, span.end, agg_.create(), {}};
+            made.closed = due(made) <= w;
+            return made;
         };
-        kept* at = nullptr;
         if constexpr (merging) {
-            const auto first = std::find_if(e.windows.begin(), e.windows.end(),
-                                            [&](const kept& x) { return x.touches(span); });
-            if (first != e.windows.end()) return join(e, first, span, w);
-            at = std::lower_bound(e.windows.begin(), e.windows.end(), span, before);
+            return e.windows.change_joined(
+                span, context_.keeps_failed(), make,
+                [&](kept* first, kept* last, const window& merged) { join(first, last, merged, w); }, f);
         } else {
-            at = std::lower_bound(e.windows.begin(), e.windows.end(), span, before);
-            if (at != e.windows.end() && at->span() == span) return *at;
+            return e.windows.change(span, make, f);
         }
-        at = e.windows.insert(at, kept{span.start, span.end, agg_.create(), {}});
-        at->closed = due(*at) <= w;
-        return *at;
     }
 
-    /// Makes one session of all that `span` touches, the first of which is given.
-    kept& join(entry& e, kept* first, const window& opened, timestamp w) {
-        const window span = detail::merged_with(e.windows, opened);
-        auto last = first + 1;
-        while (last != e.windows.end() && last->touches(opened)) ++last;
+    /// Makes the session `span` of those from `first` to `last`; it is the first one.
+    void join(kept* first, kept* last, const window& span, timestamp w) {
         bool was_closed = false, was_on_time = false;
         for (auto x = first; x != last; ++x)
             if (x->span() == span) was_closed = x->closed, was_on_time = x->on_time;
@@ -310,31 +315,36 @@ private:
                     firing_.trigger.on_merge(first->trigger.state, x->trigger.state);
             first->merge(std::move(*x), agg_);
         }
-        e.windows.erase(first + 1, last);
         first->start = span.start;
         first->end = span.end;
         first->closed = was_closed || due(*first) <= w;
         first->on_time = was_on_time;
         first->fire_at = fire_at;
         if (first->closed) first->take_pieces(timestamp::max(), agg_);
-        return *first;
     }
 
     void add(kept& x, const K& key, const T& record, timestamp t, timestamp w, output<output_type>& out) {
         if constexpr (own) {
-            add_record(agg_, x.value, record, t);
+            std::optional<memory> before;
+            if (context_.keeps_failed()) before = x.trigger;
+            trigger_result answer;
+            try {
+                answer = ask(x, key, [&](auto& context) { return firing_.trigger.on_record(record, t, context); });
+                add_record(agg_, x.value, record, t);
+            } catch (...) {
+                if (before) x.trigger = std::move(*before);
+                throw;
+            }
             ++x.since;
-            act(x, key, out, [&](auto& context) { return firing_.trigger.on_record(record, t, context); });
+            obey(answer, x, key, out);
         } else {
             using kind = firing_rule::kind;
             const firing_rule& rule = x.closed ? firing_.late : firing_.early;
             if (!x.closed && rule.what == kind::event_time)
                 // Not part of what fires for a point that its time, or the watermark, has reached.
-                add_record(agg_,
-                           x.piece_at(detail::multiple_after(std::max(detail::wide(t.ns()), detail::wide(w.ns()) + 1),
-                                                             rule.period),
-                                      agg_),
-                           record, t);
+                x.add_to_piece(detail::multiple_after(std::max(detail::wide(t.ns()), detail::wide(w.ns()) + 1),
+                                                      rule.period),
+                               agg_, [&](accumulator& a) { add_record(agg_, a, record, t); });
             else
                 add_record(agg_, x.value, record, t);
             ++x.since;
@@ -349,30 +359,61 @@ private:
 
     // Firing
 
-    void fire(kept& x, const K& key, output<output_type>& out) {
+    /// Gives the window's result; `prepare()` is a part of that.
+    template <class Prepare>
+    void fire(kept& x, const K& key, output<output_type>& out, Prepare prepare) {
         const window span = x.span();
-        if constexpr (detail::changes_contents<Agg>) agg_.before_firing(x.value, span);
         const pane which{x.fired++,
                          !x.closed ? pane_timing::early : x.on_time ? pane_timing::late : pane_timing::on_time};
         x.on_time = x.closed;
         x.since = 0;
         x.fire_at = x.tick_at = timestamp::max();
-        const timestamp at = detail::all_time<windows> ? timestamp::max() : x.end.previous();
-        value_type value = detail::finish(agg_, key, span, agg_.result(x.value));
-        if constexpr (firing::has_panes)
-            out.emit({key, x.start, x.end, std::move(value), which}, at);
-        else
-            out.emit({key, x.start, x.end, std::move(value)}, at);
+        const timestamp at = time_of_result(x);
+        try {
+            prepare();
+            if constexpr (detail::changes_contents<Agg>) agg_.before_firing(x.value, span);
+            value_type value = detail::finish(agg_, key, span, agg_.result(x.value));
+            if constexpr (firing::has_panes)
+                out.emit({key, x.start, x.end, std::move(value), which}, at);
+            else
+                out.emit({key, x.start, x.end, std::move(value)}, at);
+        } catch (...) {
+            detail::leave_out_result(context_, key, span, at);
+        }
         if constexpr (firing::discards) x.value = agg_.create();
     }
 
-    /// Asks the user's trigger, and does what it says.
-    template <class Ask>
-    void act(kept& x, const K& key, output<output_type>& out, Ask ask) {
+    void fire(kept& x, const K& key, output<output_type>& out) {
+        fire(x, key, out, [] {});
+    }
+    /// With what has waited for points up to `point`.
+    void fire(kept& x, const K& key, output<output_type>& out, timestamp point) {
+        fire(x, key, out, [&] { x.take_pieces(point, agg_); });
+    }
+
+    static timestamp time_of_result(const kept& x) noexcept {
+        return detail::all_time<windows> ? timestamp::max() : x.end.previous();
+    }
+
+    /// What the user's trigger says.
+    template <class Call>
+    trigger_result ask(kept& x, const K& key, Call call) {
         detail::trigger_times unwanted;
         trigger_context<state> context(x.trigger.state, x.span(), restored_.of(key, watermark_), now_,
                                        x.trigger.event_times, ended_ ? unwanted : x.trigger.processing_times);
-        const trigger_result answer = ask(context);
+        return call(context);
+    }
+    /// Asks the user's trigger at a time, and does what it says.
+    void act(kept& x, const K& key, output<output_type>& out, timestamp t, time_kind kind) {
+        trigger_result answer = trigger_result::proceed;
+        try {
+            answer = ask(x, key, [&](auto& context) { return firing_.trigger.on_time(t, kind, context); });
+        } catch (...) {
+            detail::leave_out_result(context_, key, x.span(), time_of_result(x));
+        }
+        obey(answer, x, key, out);
+    }
+    void obey(trigger_result answer, kept& x, const K& key, output<output_type>& out) {
         if (answer == trigger_result::fire || answer == trigger_result::fire_and_purge) fire(x, key, out);
         if (answer == trigger_result::purge || answer == trigger_result::fire_and_purge) {
             x.value = agg_.create();
@@ -389,12 +430,12 @@ private:
             released_.clear();
             for_each_window(staged_.first_time(), [this](const window& span) { released_.push_back(span); });
             for (;;) {
-                if (!out.ready()) return progress::blocked;
+                if (!out.ready() || !detail::can_leave_out(context_)) return progress::blocked;
                 const std::size_t room = (out.batch_size() - out.current().size()) / released_.size();
                 const auto slots = staged_.next_keys(std::max<std::size_t>(1, room));
                 if (slots.empty()) break;
                 update_batch(
-                    keys_, 0, slots.size(), [&](std::size_t i) -> const K& { return staged_.key_at(slots[i]); },
+                    keys_.all(), 0, slots.size(), [&](std::size_t i) -> const K& { return staged_.key_at(slots[i]); },
                     [&](entry& e, std::size_t i, bool) {
                         release(staged_.key_at(slots[i]), e, staged_.value_at(slots[i]), at, point, out);
                     });
@@ -407,23 +448,26 @@ private:
     /// Hands records of one key over, at watermark `at`: they are part of what fires for `point`.
     void release(const K& key, entry& e, const accumulator& records, timestamp at, timestamp point,
                  output<output_type>& out) {
-        for (const window& span : released_) {
-            kept& x = place(e, span, watermark_);
+        const auto take = [&](kept& x) {
             if (x.end <= point) {
                 agg_.merge(x.value, records);  // It fires no more before its end.
             } else if (point.previous() == at && !(e.is_scheduled && e.scheduled <= at) &&
                        out.current().size() < out.batch_size()) {
-                agg_.merge(x.value, records);
-                fire(x, key, out);
+                fire(x, key, out, [&] { agg_.merge(x.value, records); });
             } else {
                 // It fires later, or something else is due for this key now, or there is no room: all in its turn.
-                agg_.merge(x.piece_at(point, agg_), records);
+                x.add_to_piece(point, agg_, [&](accumulator& a) { agg_.merge(a, records); });
             }
-            plan_event(key, e, x);
+        };
+        for (const window& span : released_) {
+            try {
+                plan_event(key, e, change(e, span, watermark_, take));
+            } catch (...) {
+                detail::leave_out_result(context_, key, span, span.end.previous());
+            }
         }
+        if (e.windows.empty()) keys_.plan_event(key, e, at);  // To be forgotten.
     }
-
-    enum class outcome : unsigned char { kept, cleared, blocked };
 
     /// Does what is due by `at` in event time.
     outcome run_events(const K& key, entry& e, kept& x, timestamp at, output<output_type>& out) {
@@ -431,24 +475,14 @@ private:
             if (!out.ready()) return outcome::blocked;
             if (!x.closed && due(x) <= std::min(at, x.trigger.next_event())) {
                 x.closed = true;
-                x.take_pieces(timestamp::max(), agg_);
-                if constexpr (own)
-                    act(x, key, out, [&](auto& context) {
-                        return firing_.trigger.on_time(x.end.previous(), time_kind::event, context);
-                    });
-                else
-                    fire(x, key, out);
+                if constexpr (own) act(x, key, out, x.end.previous(), time_kind::event);
+                else fire(x, key, out, timestamp::max());
                 plan_tick(key, e, x);
             } else if (x.trigger.has_event_by(at)) {
-                if constexpr (own) {
-                    const timestamp t = x.trigger.event_times.take_first();
-                    act(x, key, out,
-                        [&](auto& context) { return firing_.trigger.on_time(t, time_kind::event, context); });
-                }
+                if constexpr (own) act(x, key, out, x.trigger.event_times.take_first(), time_kind::event);
                 plan_tick(key, e, x);
             } else if (!x.closed) {
-                x.take_pieces(x.pieces.front().point, agg_);
-                fire(x, key, out);
+                fire(x, key, out, x.pieces.front().point);
             } else if (x.fire_at <= at && x.fire_at < cleared(x)) {
                 fire(x, key, out);
             } else {
@@ -456,7 +490,13 @@ private:
                 if constexpr (own) {
                     trigger_context<state> context(x.trigger.state, x.span(), at, now_, x.trigger.event_times,
                                                    x.trigger.processing_times);
-                    if constexpr (requires { firing_.trigger.clear(context); }) firing_.trigger.clear(context);
+                    if constexpr (requires { firing_.trigger.clear(context); }) {
+                        try {
+                            firing_.trigger.clear(context);
+                        } catch (...) {
+                            detail::leave_out_result(context_, key, x.span(), time_of_result(x));
+                        }
+                    }
                 }
                 return outcome::cleared;
             }
@@ -469,7 +509,7 @@ private:
         const auto run = [&](const K& key, entry& e, kept& x, timestamp at) {
             return run_events(key, e, x, at, out);
         };
-        return run_due(events_, &entry::scheduled, w, next_of, run);
+        return keys_.run_events(w, [this] { return detail::can_leave_out(context_); }, next_of, run);
     }
 
     /// Does what is due by `at` in processing time.
@@ -477,9 +517,7 @@ private:
         while (next_tick_of(x) <= at && next_tick_of(x) != timestamp::max()) {
             if (!out.ready()) return outcome::blocked;
             if constexpr (own) {
-                const timestamp t = x.trigger.processing_times.take_first();
-                act(x, key, out,
-                    [&](auto& context) { return firing_.trigger.on_time(t, time_kind::processing, context); });
+                act(x, key, out, x.trigger.processing_times.take_first(), time_kind::processing);
                 plan_event(key, e, x);
             } else {
                 fire(x, key, out);
@@ -493,63 +531,7 @@ private:
         const auto run = [&](const K& key, entry& e, kept& x, timestamp at) {
             return run_ticks(key, e, x, at, out);
         };
-        return run_due(ticks_, &entry::ticked, now, next_of, run);
-    }
-
-    /// Looks at the keys of a calendar whose time has come, in order of time.
-    template <class NextOf, class Run>
-    progress run_due(calendar& reminders, timestamp entry::*planned, timestamp until, NextOf next_of, Run run) {
-        const auto next_of_key = [&](const entry& e) {
-            timestamp next = timestamp::max();
-            for (const kept& x : e.windows) next = std::min(next, next_of(x));
-            return next;
-        };
-        const auto refresh = [&](auto& opened) {
-            std::erase_if(opened, [&](auto& event) {
-                entry* e = keys_.find(event.key, keys_.hash(event.key));
-                if (!e || e->*planned != event.at) return true;
-                event.at = e->*planned = next_of_key(*e);
-                return false;
-            });
-        };
-        while (const auto* reminder = reminders.first(until, refresh)) {
-            const timestamp at = reminder->at;
-            const K key = reminder->key;
-            const std::uint64_t hash = keys_.hash(key);
-            entry* e = keys_.find(key, hash);
-            if (!e || e->*planned != at) {
-                reminders.pop();
-                continue;
-            }
-            keys_.announce(key, hash);
-            for (std::size_t i = 0; i != e->windows.size();) {
-                kept* const x = e->windows.begin() + i;
-                const outcome done = run(key, *e, *x, at);
-                if (done == outcome::blocked) return progress::blocked;
-                if (done == outcome::cleared)
-                    e->windows.erase(x, x + 1);
-                else
-                    ++i;
-            }
-            if (e->windows.empty()) {
-                reminders.pop();
-                keys_.erase(key, hash);
-            } else {
-                put_off(reminders, *e, planned, next_of_key(*e));
-            }
-        }
-        return progress::done;
-    }
-    /// Looks at the key of the reminder in front again at `at`, or not at all if that is never.
-    void put_off(calendar& reminders, entry& e, timestamp entry::*planned, timestamp at) {
-        if (planned == &entry::ticked && at == timestamp::max()) {
-            reminders.pop();
-            e.is_ticked = false;
-            e.ticked = at;
-        } else {
-            e.*planned = at;
-            reminders.put_off(at);
-        }
+        return keys_.run_ticks(now, [this] { return detail::can_leave_out(context_); }, next_of, run);
     }
 
     /// Sees to it that a key is looked at when something is due for one of its windows.
@@ -557,22 +539,8 @@ private:
         plan_event(key, e, x);
         plan_tick(key, e, x);
     }
-    void plan_event(const K& key, entry& e, const kept& x) {
-        const timestamp at = next_event(x);
-        if (e.is_scheduled && e.scheduled <= at) return;
-        e.scheduled = at;
-        e.is_scheduled = true;
-        events_.push(at, key);
-    }
-    void plan_tick(const K& key, entry& e, const kept& x) {
-        const timestamp at = next_tick_of(x);
-        if (at == timestamp::max() || (e.is_ticked && e.ticked <= at)) return;
-        e.ticked = at;
-        e.is_ticked = true;
-        ticks_.push(at, key);
-    }
-
-    static constexpr duration bucket{1'000'000'000};
+    void plan_event(const K& key, entry& e, const kept& x) { keys_.plan_event(key, e, next_event(x)); }
+    void plan_tick(const K& key, entry& e, const kept& x) { keys_.plan_tick(key, e, next_tick_of(x)); }
 
     key_function key_;
     [[no_unique_address]] Agg agg_;
@@ -590,9 +558,7 @@ private:
     timestamp now_ = timestamp::min();
     bool ended_ = false;
     detail::group_watermarks restored_;
-    table<K, entry> keys_;
-    calendar events_{bucket};  // one for each key at its `scheduled`, and overtaken ones
-    calendar ticks_{bucket};   // the same in processing time, at `ticked`
+    kept_keys keys_;
     std::uint64_t without_window_ = 0;
 };
 
