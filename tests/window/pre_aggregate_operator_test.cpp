@@ -139,16 +139,25 @@ TEST_CASE("records that go by themselves are sent once where output is refused, 
     CHECK(h.outputs()[79].value == partial{"39", 39, timestamp(0), 1});
 }
 
-TEST_CASE("a record that can't be taken in is named; those before it are not lost") {
-    testing::operator_harness h(pre_sum(sliding(20ns, 10ns).drop_late()));
+TEST_CASE("a record that can't be taken in is named, or left out; the others are not lost") {
+    const std::vector<timed<click>> records{at(1, "ann", INT64_MAX), at(2, "bob", 2), at(3, "ann", 1), at(4, "cid", 4)};
+    testing::operator_harness ends(pre_sum(sliding(20ns, 10ns).drop_late()));
     try {
-        h.push_batch({at(1, "ann", INT64_MAX), at(2, "bob", 2), at(3, "ann", 1)});
+        ends.push_batch(records);
         FAIL("the overflow has vanished");
     } catch (const job_error& e) {
         CHECK(e.record_time() == timestamp(3));
     }
-    h.watermark(timestamp(1));
-    CHECK(sorted(h) == std::vector<partial>{{"ann", INT64_MAX, timestamp(1), 1}, {"bob", 2, timestamp(2), 1}});
+    for (const std::size_t n : {3, 4}) {
+        CAPTURE(n);
+        testing::operator_harness h(pre_sum(sliding(20ns, 10ns).drop_late()),
+                                    {.on_failure = {.what = on_error::skip}});
+        h.push_batch({records.begin(), records.begin() + static_cast<std::ptrdiff_t>(n)});
+        std::vector<partial> expected{{"ann", INT64_MAX, timestamp(1), 1}, {"bob", 2, timestamp(2), 1}};
+        if (n == 4) expected.push_back({"cid", 4, timestamp(4), 1});
+        CHECK(sorted(h) == expected);
+        CHECK(h.skipped() == 1);
+    }
 }
 
 TEST_CASE("after a restore the highest watermark counts, so that no late record is put together with another") {
