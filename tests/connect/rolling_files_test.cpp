@@ -262,6 +262,19 @@ TEST_CASE("existing files are never written over, whoever has made them") {
     CHECK(folder.read(".x-0-0.txt.tmp") == "one\n");
 }
 
+TEST_CASE("what a checkpoint is told of is there after a power failure, by its name too") {
+    testing::memory_file_system files;
+    auto to = text_files("/out", {.files = &files}).bind<std::string>();
+    auto writer = to->open({.owner = "job/files"});
+    write(*writer, texts({"one", "two"}));
+    const std::string prepared = writer->prepare();
+    const auto after = files.crash_image(files.operations(), testing::survivors::none);
+    detail::commit_prepared("/out", {.files = after.get()}, {prepared}, true);
+    const std::vector<std::string> found = after->list("/out");
+    REQUIRE(found.size() == 1);
+    CHECK(after->get("/out/" + found[0]) == "one\ntwo\n");
+}
+
 TEST_CASE("a checkpoint that names files outside of the folder is refused, and they stay") {
     testing::memory_file_system files;
     files.make_directories("/out");

@@ -94,6 +94,7 @@ TEST_CASE("a job that is ended at any step, or by a power failure, has written e
         for (bool done = false; !done;) {
             testing::sim_executor sim(random.seed());
             std::optional<std::size_t> failed_at;
+            const std::size_t before = files->operations();
             {
                 log_folder log("/log", {.files = files.get(), .clock = &sim.clock()});
                 pipeline p("writer");
@@ -103,7 +104,8 @@ TEST_CASE("a job that is ended at any step, or by a power failure, has written e
                 for (std::size_t steps = random.below(80); steps != 0 && !running.is_done(); --steps) sim.step();
                 done = running.is_done();
                 if (done) running.wait();
-                else if (random.chance(40)) failed_at = files->operations();
+                // At any moment: between a checkpoint and what it makes visible, too.
+                else if (random.chance(40)) failed_at = before + random.below(files->operations() - before + 1);
             }
             if (failed_at) files = files->crash_image(*failed_at, testing::survivors::some, random.seed());
         }
