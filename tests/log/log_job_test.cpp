@@ -53,7 +53,12 @@ std::vector<std::string> texts(std::uint64_t n) {
 }
 
 job_options simulated(testing::sim_executor& sim, file_system& files, tests::random_numbers& random) {
-    job_options options{.parallelism = 1 + random.below(4), .batch_size = 8, .executor = &sim, .clock = &sim.clock()};
+    // Little at a time, so that there are many steps to be ended at.
+    job_options options{.parallelism = 1 + random.below(4),
+                        .batch_size = 2,
+                        .channel_capacity = 2,
+                        .executor = &sim,
+                        .clock = &sim.clock()};
     options.checkpoints = {.folder = "/checkpoints",
                            .interval = std::chrono::microseconds(random.between(1, 40)),
                            .executor = &sim,
@@ -86,6 +91,7 @@ TEST_CASE("what a job writes to a log another one reads, by key and with its tim
 }
 
 TEST_CASE("a job that is ended at any step, or by a power failure, has written each record to the log exactly once") {
+    std::size_t ended = 0, ended_at_commit = 0;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         CAPTURE(seed);
         tests::random_numbers random(seed);
@@ -94,24 +100,32 @@ TEST_CASE("a job that is ended at any step, or by a power failure, has written e
         for (bool done = false; !done;) {
             testing::sim_executor sim(random.seed());
             std::optional<std::size_t> failed_at;
-            const std::size_t before = files->operations();
+            std::optional<std::size_t> at_commit;
             {
                 log_folder log("/log", {.files = files.get(), .clock = &sim.clock()});
                 pipeline p("writer");
-                p.from(generate(n, text_of, {.splits = 2})).named("numbers")
+                p.from(generate(n, text_of, {.splits = 2, .rate = 2e6})).named("numbers")
                     .to(to_log(log.topic("texts", {.partitions = 3}), key_of)).named("log");
-                job running = std::move(p).start(simulated(sim, *files, random));
+                job_options options = simulated(sim, *files, random);
+                options.checkpoints.on_step = [&](checkpoint_step s, checkpoint_id) {
+                    if (s == checkpoint_step::commit) at_commit = files->operations();
+                };
+                job running = std::move(p).start(options);
                 for (std::size_t steps = random.below(80); steps != 0 && !running.is_done(); --steps) sim.step();
                 done = running.is_done();
+                ended += !done;
                 if (done) running.wait();
-                // At any moment: between a checkpoint and what it makes visible, too.
-                else if (random.chance(40)) failed_at = before + random.below(files->operations() - before + 1);
+                // Also between a checkpoint and what it makes visible.
+                else if (at_commit && random.chance(50)) failed_at = at_commit, ++ended_at_commit;
+                else if (random.chance(40)) failed_at = files->operations();
             }
             if (failed_at) files = files->crash_image(*failed_at, testing::survivors::some, random.seed());
         }
         log_folder log("/log", {.files = files.get()});
         REQUIRE(read_all(log.topic("texts")) == texts(n));
     }
+    CHECK(ended > 60);
+    CHECK(ended_at_commit > 20);
 }
 
 TEST_CASE("a job goes on reading a log where its checkpoint says, at another parallelism") {
