@@ -33,10 +33,10 @@ enum class kafka_recovery : unsigned char {
     /// Writes them: until they are seen, results are held in memory, and they are written to disk with the checkpoint.
     write_ahead,
     /// Has them made again, from the checkpoint before. Results go to the cluster as they come, into a transaction that
-    /// is open from one checkpoint to the next, and are held nowhere else: cheaper where there are many. The sink must
-    /// be the only transactional one of its job, and takes nothing from each checkpoint's barrier until its commit. A
-    /// crash costs one more checkpoint interval to do again, and readers wait for what was open until the job starts
-    /// again.
+    /// is open from one checkpoint to the next, and are held nowhere else: memory and checkpoints don't grow with them.
+    /// The sink must be the only transactional one of its job, and takes nothing from each checkpoint's barrier until
+    /// its commit. A crash costs one more checkpoint interval to do again, and readers wait for what was open until the
+    /// job starts again.
     roll_back,
 };
 
