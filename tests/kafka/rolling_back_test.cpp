@@ -25,10 +25,12 @@
 #include "tests/core/temporary_folder.hpp"
 #include "tests/kafka/broker.hpp"
 #include "tests/kafka/committed.hpp"
+#include "tests/support/error_text.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
 using kafka_test::cluster;
+using tests::failure_of;
 namespace rd = runnel::detail;
 using strings = std::vector<std::string>;
 
@@ -111,26 +113,6 @@ std::string life_of(const saved& s) {
     const std::string& p = s.prepared.at(0);
     const std::size_t from = std::string("rolls back ").size();
     return p.substr(from, p.find(' ', from) - from);
-}
-
-std::string texts(const std::exception& e) {
-    std::string text = e.what();
-    try {
-        std::rethrow_if_nested(e);
-    } catch (const std::exception& inner) {
-        text += " | " + texts(inner);
-    }
-    return text;
-}
-
-template <class F>
-std::string failure_of(F f) {
-    try {
-        f();
-    } catch (const std::exception& e) {
-        return texts(e);
-    }
-    return "none";
 }
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }

@@ -28,10 +28,12 @@
 #include "tests/core/temporary_folder.hpp"
 #include "tests/kafka/broker.hpp"
 #include "tests/kafka/committed.hpp"
+#include "tests/support/error_text.hpp"
 
 using namespace runnel;
 using namespace std::chrono_literals;
 using kafka_test::cluster;
+using tests::failure_of;
 namespace rd = runnel::detail;
 using strings = std::vector<std::string>;
 
@@ -94,27 +96,6 @@ std::vector<kafka_output> as_records(const strings& values) {
     std::vector<kafka_output> records;
     for (const std::string& v : values) records.push_back({.value = v});
     return records;
-}
-
-/// All errors' texts, from the outermost in.
-std::string texts(const std::exception& e) {
-    std::string text = e.what();
-    try {
-        std::rethrow_if_nested(e);
-    } catch (const std::exception& inner) {
-        text += " | " + texts(inner);
-    }
-    return text;
-}
-
-template <class F>
-std::string failure_of(F f) {
-    try {
-        f();
-    } catch (const std::exception& e) {
-        return texts(e);
-    }
-    return "none";
 }
 
 }  // namespace

@@ -24,6 +24,7 @@
 #include "runnel/testing/failing_file_system.hpp"
 #include "runnel/testing/memory_file_system.hpp"
 #include "runnel/testing/sim_executor.hpp"
+#include "tests/support/error_text.hpp"
 #include "tests/support/random.hpp"
 #include "tests/support/rolling_back_sink.hpp"
 
@@ -87,18 +88,7 @@ struct place {
         return sums(n, std::make_shared<rolling_back_sink>("/out", to)).start(o);
     }
     std::string failure_of(std::uint64_t n, const job_options& o) {
-        try {
-            start(n, o).wait();
-        } catch (const std::exception& e) {
-            std::string text = e.what();
-            try {
-                std::rethrow_if_nested(e);
-            } catch (const std::exception& inner) {
-                text += std::string(" | ") + inner.what();
-            }
-            return text;
-        }
-        return "none";
+        return tests::failure_of([&] { start(n, o).wait(); });
     }
     /// All lines that can be seen.
     strings shown() {
