@@ -1,5 +1,8 @@
 // Process functions, one thread, default options, 16-byte events in memory. A value and a timer per key, against a hash
 // map and a heap by hand. Event-time order, against a buffer that is sorted and merged by hand.
+//
+// Dead ends, at 100 k and 1 M keys: fetching what the next timers' slots hold while a timer runs; a heap of four
+// children a node. Comparing timers without a branch, and fetching where their keys are found, took 10 % each.
 #include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>

@@ -123,7 +123,7 @@ void away_keys::for_each_timer(slot s, F f) {
     for (timer_queue* queue : {&of_.event_timers, &of_.processing_timers})
         for (std::uint32_t i = 0; i < queue->timers().size(); ++i) {
             const auto& cells = queue->timers()[i].cells;
-            if (s < cells.size() && !cells[s].empty())
+            if (!cells[s].empty())
                 f(*queue, queue == &of_.processing_timers, i, cells[s].all());
         }
 }

@@ -22,7 +22,7 @@ void state_parts::append_record(slot s, std::string& out) const {
     for (const timer_queue* queue : {&event_timers, &processing_timers})
         for (const timer_queue::timer& timer : queue->timers())
             append_sized(out, [&] {
-                if (s >= timer.cells.size() || timer.cells[s].empty()) return;
+                if (timer.cells[s].empty()) return;
                 codec<std::uint64_t>::encode(timer.cells[s].size(), out);
                 timer.cells[s].for_each([&](timestamp t) { codec<timestamp>::encode(t, out); });
             });

@@ -106,24 +106,25 @@ private:
     struct sequence {
         std::vector<std::shared_ptr<chunk>> chunks{};
         std::size_t head = 0;
-        timestamp last{};  // Time of the last record.
+        timestamp last{};           ///< Time of the last record.
+        chunk* filling = nullptr;   ///< The last chunk,
+        std::size_t room = 0;       ///< and how many more it takes.
 
         timestamp first_time() const noexcept { return (*chunks.front())[head].time; }
         void push_back(timed<T>&& record) {
-            const timestamp t = record.time;
-            if (!chunks.empty() && chunks.back()->size() != chunks.back()->capacity())
-                chunks.back()->push_back(std::move(record));
-            else
-                begin_chunk(std::move(record));
-            last = t;
+            if (room == 0) [[unlikely]] begin_chunk();
+            last = record.time;
+            filling->push_back(std::move(record));
+            --room;
         }
-        void begin_chunk(timed<T>&& record) {
+        [[gnu::noinline]] void begin_chunk() {
             // What is gone is kept as long as any of its chunk is not.
             constexpr std::size_t first = 4, most = std::clamp<std::size_t>(16 * 1024 / sizeof(timed<T>), first, 256);
             auto made = std::make_shared<chunk>();
-            made->reserve(chunks.empty() ? first : std::min(most, 2 * chunks.back()->capacity()));
-            made->push_back(std::move(record));
+            made->reserve(chunks.empty() ? first : std::min(most, 2 * filling->capacity()));
             chunks.push_back(std::move(made));
+            filling = chunks.back().get();
+            room = filling->capacity();
         }
     };
     struct reference {

@@ -260,7 +260,12 @@ private:
             const timestamp w = watermark_of(key);
             const bool by_event_time = &timers == &state_->event_timers();
             state_->enter_slot(e.of, by_event_time ? std::max(w, e.time) : w);
+            // Many keys end with their timer: where they are found is fetched from memory meanwhile.
+            const auto find = state_->searches();
+            const std::uint64_t hash = state_->hash(key);
+            find.fetch(hash);
             timers.take();
+            (void)find.look_and_fetch(hash);
             begin(key, e.time, std::max(w, shown), out);
             const auto before = emitted(out);
             try {

@@ -98,11 +98,9 @@ protected:
     /// A slot for the key in hand.
     virtual slot create_slot() = 0;
     virtual void release_slot(slot s) = 0;
-    /// Makes room for slot `s`, unused so far.
-    void begin_slot(slot s) {
-        if (s >= uses_.size()) uses_.resize(s + 1);
-        may_be_unused_ = true;
-    }
+    void grow_to(std::size_t slots) { uses_.resize(slots); }
+    /// The key in hand has a slot now, and holds nothing yet.
+    void begin_slot() noexcept { may_be_unused_ = true; }
 
     /// Has what is being copied copied to the end.
     void unfreeze() const noexcept;

@@ -148,6 +148,7 @@ private:
         if (free_.empty()) {
             if (keys_.size() >= no_slot) fail_too_many_keys();
             s = static_cast<slot>(keys_.size());
+            if (s == room_) [[unlikely]] grow();
             keys_.emplace_back(key);
         } else {
             s = free_.back();
@@ -156,8 +157,14 @@ private:
             keys_[s].emplace(key);
         }
         index_.create(key, hash) = s;
-        begin_slot(s);
+        begin_slot();
         return s;
+    }
+    [[gnu::noinline]] void grow() {
+        const std::size_t more = room_ + room_ / 2 + 16;
+        keys_.reserve(more);
+        this->grow_to(more);
+        room_ = more;
     }
     void release_slot(slot s) override {
         const K& key = *keys_[s];
@@ -218,6 +225,7 @@ private:
 
     table<K, slot> index_;
     std::vector<std::optional<K>> keys_;  ///< By slot.
+    std::size_t room_ = 0;  ///< Slots that there is room for.
     std::vector<slot> free_;
     slot next_away_ = 0;
     const K* key_ = nullptr;

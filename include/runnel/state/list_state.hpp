@@ -26,7 +26,7 @@ public:
     /// The elements that have not expired, as a pair of pointers.
     std::pair<const V*, const V*> elements() {
         const slot s = reading();
-        if (s >= cells_.size()) return {nullptr, nullptr};
+        if (s >= key_scope::no_slot) return {nullptr, nullptr};
         cell& c = cells_[s];
         std::size_t first = c.head;
         if (expires()) [[unlikely]] {
@@ -38,7 +38,6 @@ public:
     }
     void add(V&& value) {
         const slot s = writing();
-        make_room(s);
         add_at(s, std::move(value), expires() ? fresh_until() : timestamp::max());
     }
     void set(std::vector<V>&& values) {
@@ -50,6 +49,7 @@ public:
         if (holds(s)) drop(s);
     }
 
+    void grow_to(std::size_t slots) override { cells_.resize(slots); }
     bool holds(slot s) const override { return s < cells_.size() && cells_[s].size() != 0; }
     void save(slot s, std::string& out) const override {
         const cell& c = cells_[s];
@@ -60,7 +60,6 @@ public:
         }
     }
     void load(slot s, byte_reader& in) override {
-        make_room(s);
         for (auto n = codec<std::uint64_t>::decode(in); n != 0; --n) {
             const timestamp until = expires() ? codec<timestamp>::decode(in) : timestamp::max();
             add_at(s, decode<V>(in), until);
@@ -110,9 +109,6 @@ private:
         }
     };
 
-    void make_room(slot s) {
-        if (s >= cells_.size()) cells_.resize(s + 1);
-    }
     void add_at(slot s, V&& value, timestamp until) {
         cell& c = cells_[s];
         const bool was_empty = c.size() == 0;

@@ -70,6 +70,7 @@ public:
         }
     }
 
+    void grow_to(std::size_t slots) override { cells_.resize(slots); }
     bool holds(slot s) const override { return s < cells_.size() && cells_[s]; }
     void save(slot s, std::string& out) const override {
         codec<std::uint64_t>::encode(cells_[s]->size(), out);
@@ -140,7 +141,6 @@ private:
 
     /// The elements of `s`, never empty for longer than it takes to insert one.
     elements& at(slot s) {
-        if (s >= cells_.size()) cells_.resize(s + 1);
         if (!cells_[s]) {
             cells_[s] = std::make_unique<elements>();
             scope().add_use(s);

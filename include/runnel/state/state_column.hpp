@@ -41,6 +41,8 @@ public:
     virtual ~state_column() = default;
 
     const state_declaration& declared() const noexcept { return declared_; }
+    /// A cell for each slot below `slots`. All slots in use have one.
+    virtual void grow_to(std::size_t slots) = 0;
     /// True if the key in `s` has something to save.
     virtual bool holds(slot s) const = 0;
     virtual void save(slot s, std::string& out) const = 0;
@@ -71,7 +73,7 @@ public:
 
 protected:
     key_scope& scope() const noexcept { return scope_; }
-    /// The slot in hand for reading: beyond all cells if the key holds nothing.
+    /// The slot in hand for reading: `no_slot` or more if the key holds nothing.
     slot reading() const {
         const slot s = scope_.in_hand();
         if (s >= key_scope::no_slot) [[unlikely]] scope_.check_key(declared_.kind, declared_.name);

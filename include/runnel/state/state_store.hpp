@@ -67,6 +67,13 @@ protected:
         for (const auto& c : columns_)
             if (c->expires()) expiring_.push_back(c.get());
     }
+    /// Room for what is kept by slot, for each slot below `slots`.
+    void grow_to(std::size_t slots) {
+        key_scope::grow_to(slots);
+        for (const auto& c : columns_) c->grow_to(slots);
+        event_timers_.grow_to(slots);
+        processing_timers_.grow_to(slots);
+    }
     const std::vector<std::unique_ptr<state_column>>& columns() const noexcept { return columns_; }
     const std::vector<std::unique_ptr<broadcast_column>>& broadcasts() const noexcept { return broadcasts_; }
     /// Null if all keys are in memory.

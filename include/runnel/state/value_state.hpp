@@ -18,7 +18,7 @@ public:
 
     V* find() {
         const slot s = reading();
-        if (s >= cells_.size() || !cells_[s]) return nullptr;
+        if (s >= key_scope::no_slot || !cells_[s]) return nullptr;
         if (expires()) [[unlikely]] {
             if (expiry_.of(s) <= now()) return nullptr;
             if (refreshed_by_reading()) expiry_.touch(s, fresh_until());
@@ -42,16 +42,16 @@ public:
     }
     void clear() {
         const slot s = reading();
-        if (s < cells_.size() && cells_[s]) drop(s);
+        if (holds(s)) drop(s);
     }
 
+    void grow_to(std::size_t slots) override { cells_.resize(slots); }
     bool holds(slot s) const override { return s < cells_.size() && cells_[s]; }
     void save(slot s, std::string& out) const override {
         if (expires()) codec<timestamp>::encode(expiry_.of(s), out);
         encode(*cells_[s], out);
     }
     void load(slot s, byte_reader& in) override {
-        make_room(s);
         if (expires()) expiry_.touch(s, codec<timestamp>::decode(in));
         if (!cells_[s]) scope().add_use(s);
         cells_[s] = decode<V>(in);
@@ -77,12 +77,8 @@ public:
     timestamp next_expiry(slot s) const override { return expiry_.of(s); }
 
 private:
-    void make_room(slot s) {
-        if (s >= cells_.size()) cells_.resize(s + 1);
-    }
     std::optional<V>& cell_for_writing() {
         const slot s = writing();
-        make_room(s);
         if (expires()) [[unlikely]] {
             if (cells_[s] && expiry_.of(s) <= now()) drop(s);
             expiry_.touch(s, fresh_until());
