@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -147,6 +148,14 @@ public:
     bool is_transactional() const override { return true; }
     bool needs_checkpoints() const override { return true; }
     bool rolls_back() const override { return true; }
+    duration longest_transaction() const override {
+        const auto set = to_.cluster.settings.find("transaction.timeout.ms");
+        std::int64_t ms = 60'000;
+        // What is no number is refused as a setting.
+        if (set != to_.cluster.settings.end())
+            std::from_chars(set->second.data(), set->second.data() + set->second.size(), ms);
+        return std::chrono::milliseconds(ms);
+    }
     std::string trouble() const override {
         const std::shared_ptr<kafka_open_transaction> now = current();
         if (!now) return {};

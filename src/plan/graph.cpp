@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 
 #include "../codec/json_text.hpp"
@@ -177,12 +178,20 @@ std::vector<std::string> graph::validate(std::size_t job_parallelism, std::size_
     return problems;
 }
 
-std::vector<std::string> graph::validate_for_checkpoints() const {
+std::vector<std::string> graph::validate_for_checkpoints(duration interval) const {
+    using seconds = std::chrono::duration<double>;
     std::vector<std::string> problems;
     std::string unnamed;
     for (const node& n : nodes) {
         if (!n.named && (n.stateful || n.make_source || n.commit))
             unnamed += fmt::format("{}'{}' ({})", unnamed.empty() ? "" : ", ", n.name, n.kind);
+        if (interval >= n.longest_transaction)
+            problems.push_back(fmt::format("operator '{}' ({}): its results are in a transaction from one checkpoint "
+                                           "to the next, and the target gives up those that last longer than {} s; "
+                                           "but there is a checkpoint each {} s only. Make them more often, or set the "
+                                           "target to wait longer.",
+                                           n.name, n.detail, seconds(n.longest_transaction).count(),
+                                           seconds(interval).count()));
         if (!n.replayable && !n.at_most_once)
             problems.push_back(fmt::format("operator '{}' ({}): what it has read cannot be read again, so a crash "
                                            "would lose it. Read from a log or a file, or accept it with "

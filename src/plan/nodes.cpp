@@ -37,6 +37,7 @@ node sink_node(std::shared_ptr<sink_base> to) {
         };
     }
     if (to->rolls_back()) {
+        n.longest_transaction = to->longest_transaction();
         n.is_at = [to](checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) {
             return to->is_at(id, owner, prepared);
         };

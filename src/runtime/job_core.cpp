@@ -62,7 +62,8 @@ job_core::job_core(plan::graph graph, const job_options& options) : graph_(std::
     if (options_.key_groups == 0 || options_.key_groups > 32768)
         problems.push_back("key_groups must be 1 to 32,768; the default is 128.");
     if (!options_.checkpoints.folder.empty()) {
-        for (std::string& p : graph_.validate_for_checkpoints()) problems.push_back(std::move(p));
+        for (std::string& p : graph_.validate_for_checkpoints(options_.checkpoints.interval))
+            problems.push_back(std::move(p));
         if (options_.checkpoints.files == nullptr) problems.push_back("checkpoints.files is null. Leave it as it is.");
     } else {
         for (std::string& p : graph_.validate_without_checkpoints()) problems.push_back(std::move(p));

@@ -406,6 +406,8 @@ TEST_CASE("what cannot roll back is refused at the start") {
     };
     CHECK(contains(start(rolling_back("back_refused"), false, true), "operator 'first' (kafka back_refused): it rolls back"));
     CHECK(contains(start(rolling_back("back_refused"), true, false), "in a job without checkpoints"));
+    const std::string late = start(rolling_back("back_refused", {{"transaction.timeout.ms", "9500"}}), true, true);
+    CHECK(contains(late, "longer than 9.5 s; but there is a checkpoint each 10 s only"));
     CHECK(contains(start(to_kafka(cluster(), "back_refused", delivery::at_least_once, nullptr,
                                   {.recovery = kafka_recovery::roll_back}),
                          true, true),

@@ -27,13 +27,17 @@ std::optional<bool> leads(admin& a, const std::string& topic, int broker) {
 
 }  // namespace
 
-TEST_CASE("each of three brokers is killed under load, and its partitions move away and back: each record once") {
+namespace {
+
+void kill_each_under_load(const std::string& name, kafka_recovery how) {
     if (!can_control()) return;
-    traffic t("three");
+    traffic t(name, cluster(), how);
     admin a;
     for (int broker = 1; broker <= 3; ++broker) {
         const std::string number = std::to_string(broker);
-        const auto leading = [&](bool is_so) { return [&, is_so] { return leads(a, "three_in", broker) == is_so; }; };
+        const auto leading = [&](bool is_so) {
+            return [&, is_so] { return leads(a, name + "_in", broker) == is_so; };
+        };
         // On a busy machine the others may take one for dead, and its partitions, for a moment.
         wait_until(t.copies(), "broker " + number + " leads partitions", leading(true));
         control("kill " + number);
@@ -44,4 +48,14 @@ TEST_CASE("each of three brokers is killed under load, and its partitions move a
         t.flow();
     }
     t.check();
+}
+
+}  // namespace
+
+TEST_CASE("each of three brokers is killed under load, and its partitions move away and back: each record once") {
+    kill_each_under_load("three", kafka_recovery::write_ahead);
+}
+
+TEST_CASE("each of three brokers is killed under load of a job that rolls back: each record once") {
+    kill_each_under_load("three_back", kafka_recovery::roll_back);
 }

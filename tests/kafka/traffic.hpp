@@ -68,7 +68,9 @@ public:
     static constexpr std::uint64_t queue = 1'000;
 
     /// `through`: how the jobs reach the brokers.
-    explicit traffic(std::string name, const kafka_cluster& through = cluster()) : name_(std::move(name)) {
+    explicit traffic(std::string name, const kafka_cluster& through = cluster(),
+                     kafka_recovery how = kafka_recovery::write_ahead)
+        : name_(std::move(name)) {
         admin_.create(name_ + "_in", 4);
         admin_.create(name_ + "_out", 2);
         pipeline w(name_ + " writes");
@@ -81,7 +83,8 @@ public:
         pipeline c(name_ + " copies");
         c.from(from_kafka(through, name_ + "_in", kafka_bytes<>(), {.discovery = 200ms}))
             .named("in")
-            .to(to_kafka(through, name_ + "_out", delivery::exactly_once, [](const std::string& s) { return s; }))
+            .to(to_kafka(through, name_ + "_out", delivery::exactly_once, [](const std::string& s) { return s; },
+                         {.recovery = how}))
             .named("out");
         job_options options{.parallelism = 2, .threads = 2};
         options.checkpoints = {.folder = folder_ / "c", .interval = 100ms};

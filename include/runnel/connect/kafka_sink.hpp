@@ -110,6 +110,7 @@ public:
         to_->recover(id, owner, prepared);
     }
     bool rolls_back() const override { return to_->rolls_back(); }
+    duration longest_transaction() const override { return to_->longest_transaction(); }
     bool is_at(checkpoint_id id, const std::string& owner, const std::vector<std::string>& prepared) override {
         return to_->is_at(id, owner, prepared);
     }
@@ -242,8 +243,9 @@ private:
 /// checkpoint is durable. If it is not there when the job starts again, the newest checkpoint is removed, and the job
 /// goes on from the one before, which is kept until then; or from the savepoint that it has begun from, so leave
 /// `job_options::restore` as it is. A savepoint commits, too, and can be gone on from until the next commit. The
-/// setting "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; what a cancelled job has left
-/// open ends when the `job` is destroyed. A job may change from the one form to the other after it has been stopped.
+/// setting "transaction.timeout.ms" (60 s) must be far above the checkpoints' interval; one that is not above it is
+/// refused. What a cancelled job has left open ends when the `job` is destroyed. A job may change from the one form to
+/// the other after it has been stopped.
 /// A group's offsets are forgotten by the cluster when they have not been written
 /// for long (offsets.retention.minutes, 7 days by default): a job that was stopped for longer, and has no marker any
 /// more, does not start, and says so.

@@ -73,9 +73,10 @@ struct node {
     using commit_function = std::function<void(checkpoint_id, const std::string&, const std::vector<std::string>&)>;
     commit_function commit = {};
     commit_function recover = {};
-    /// For the one that rolls back; see `sink::is_at` and `sink::postpone`.
+    /// For the one that rolls back; see `sink`.
     std::function<bool(checkpoint_id, const std::string&, const std::vector<std::string>&)> is_at = {};
     std::function<void(const std::vector<std::string>&)> postpone = {};
+    duration longest_transaction = duration::max();
     bool needs_checkpoints = false;  ///< See `sink::needs_checkpoints`.
 };
 
@@ -113,8 +114,8 @@ struct graph {
     bool is_chained(const edge& e, std::size_t job_parallelism) const;
     /// All problems, in words; empty if the graph can run.
     std::vector<std::string> validate(std::size_t job_parallelism, std::size_t key_groups = 128) const;
-    /// What keeps the graph from being saved and restored, in words.
-    std::vector<std::string> validate_for_checkpoints() const;
+    /// What keeps the graph from being saved and restored, each `interval` (0: when asked for), in words.
+    std::vector<std::string> validate_for_checkpoints(duration interval) const;
     /// What the graph cannot promise if it is never saved, in words.
     std::vector<std::string> validate_without_checkpoints() const;
     /// One line per operator: what it is, what feeds it and how.

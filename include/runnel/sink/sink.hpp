@@ -100,6 +100,8 @@ public:
     /// that come again. Its writers prepare something for each checkpoint, and from then on take nothing (`blocked`)
     /// until they learn by `commit` or `postpone` what has become of that.
     virtual bool rolls_back() const { return false; }
+    /// Of one that rolls back: how long the target keeps a transaction open. Checkpoints must come more often.
+    virtual duration longest_transaction() const { return duration::max(); }
     /// Of one that rolls back, before `recover`: true if the target holds the results up to checkpoint `id` and no
     /// others; 0: none at all. It is asked about the newest checkpoint and, if it is not at that, about the one before:
     /// if it is at this one, the newer one is removed. If it is at neither, `recover` says what is wrong.
