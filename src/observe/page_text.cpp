@@ -110,8 +110,13 @@ h3 { font-size: 13px; font-weight: 600; color: var(--soft); margin-bottom: 8px; 
 .edge.chained { stroke-dasharray: 3 3; stroke: var(--line); stroke-width: 2; }
 .tip { fill: var(--soft); }
 rect.busy { fill: var(--busy); } rect.blocked { fill: var(--blocked); } rect.idle { fill: var(--idle); }
-.panels { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 12px; }
-.wide { grid-column: 1 / -1; overflow-x: auto; }
+.panels { columns: 2; column-gap: 12px; }
+.panels.single { columns: 1; }
+.panels .panel { break-inside: avoid; margin-bottom: 12px; }
+.wide { margin-bottom: 12px; overflow-x: auto; }
+summary { cursor: pointer; color: var(--soft); }
+summary h3 { display: inline; margin: 0; }
+details[open] > summary { margin-bottom: 8px; }
 table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { font-weight: 500; color: var(--soft); font-size: 12px; }
 th, td { padding: 5px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
@@ -127,7 +132,7 @@ dl.facts dd { overflow-wrap: anywhere; }
   margin-top: 8px; padding: 6px 10px; border-radius: 6px; background: var(--warn-ground); overflow-wrap: anywhere;
 }
 .samples { list-style: none; display: grid; gap: 8px; font-size: 13px; }
-dl + .samples:not(:empty) { margin-top: 10px; }
+:is(dl, .samples) + .samples:not(:empty) { margin-top: 8px; }
 .samples li { overflow-wrap: anywhere; }
 .samples code {
   display: block; margin-top: 2px; padding: 3px 7px; border-radius: 5px; background: var(--ground); color: var(--soft);
@@ -136,7 +141,7 @@ dl + .samples:not(:empty) { margin-top: 10px; }
 .bars { display: block; width: 100%; height: 96px; }
 .bars rect { fill: var(--busy); }
 .splits { list-style: none; display: grid; gap: 5px; margin-top: 8px; font-size: 14px; }
-.splits li { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 5fr) minmax(56px, auto); gap: 10px;
+.splits li { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 4fr) minmax(56px, auto); gap: 10px;
              align-items: center; }
 .splits span { overflow-wrap: anywhere; }
 .splits span:last-child { text-align: right; }
@@ -148,7 +153,9 @@ dl + .samples:not(:empty) { margin-top: 10px; }
 @media (max-width: 720px) {
   main { padding: 10px 10px 32px; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; }
-  .panels { grid-template-columns: minmax(0, 1fr); gap: 8px; }
+  .panels { columns: 1; }
+  .splits li { grid-template-columns: minmax(0, 2fr) minmax(0, 3fr) minmax(56px, auto); }
+  .graph, .wide, .tiles, .panels .panel { margin-bottom: 8px; }
   .panel { padding: 10px 12px; }
   .tile strong { font-size: 19px; }
   /* Each row of the table becomes a small list of its own. */
@@ -171,6 +178,7 @@ const std::string_view page_script = R"js('use strict';
   const LAST = 60;       // Seconds that "the last minute" has.
   const SPLITS = 8;      // That are shown by themselves: those that are most behind.
   const ERRORS = 8;      // That are shown, newest first.
+  const narrow = matchMedia('(max-width: 720px)');  // As in the style.
 
   // ---- Elements: text is only ever set as text.
   const SVG = 'http://www.w3.org/2000/svg';
@@ -182,6 +190,7 @@ const std::string_view page_script = R"js('use strict';
   const html = (tag, cls, ...children) => fill(document.createElement(tag), cls ? { class: cls } : {}, children);
   const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
   const say = (e, text) => { if (e.textContent !== text) e.textContent = text; };
+  const alike = (text) => text.replace(/\d+/g, '');  // The same for texts that differ in numbers alone.
   const mark = (e, cls, on) => e.classList.toggle(cls, on);
 
   // ---- Numbers as people read them.
@@ -229,6 +238,7 @@ const std::string_view page_script = R"js('use strict';
   // ---- Two pictures of a job give its rates.
   const isSource = (o) => o.inputs.length === 0;
   const isSink = (o) => o.kind === 'sink';
+  const goes = (job) => job.state === 'running' || job.state === 'restarting';
   const rates = (now, before) => {
     const dt = before ? now.at - before.at : 0;
     const same = before && before.operators.length === now.operators.length;
@@ -283,6 +293,7 @@ const std::string_view page_script = R"js('use strict';
                               'aria-label': name }, under, line);
     const show = (values) => {
       const known = values.filter((v) => v != null && isFinite(v));
+      root.toggleAttribute('hidden', known.length === 0);
       const top = Math.max(...known, 0) || 1;
       const room = Math.max(30, values.length) - 1;
       root.setAttribute('viewBox', `0 0 ${room} 30`);
@@ -413,6 +424,14 @@ const std::string_view page_script = R"js('use strict';
     const body = html('div', '');
     return { root: html('section', 'panel ' + cls, html('h3', '', title), body), body };
   };
+  // One that can be closed, and is where there is little room.
+  const drawer = (title) => {
+    const body = html('div', '');
+    const root = html('details', 'panel wide', html('summary', '', html('h3', '', title)), body);
+    const fold = () => { root.open = !narrow.matches; };
+    fold();
+    return { root, body, fold };
+  };
   const facts = () => {
     const root = html('dl', 'facts');
     const known = new Map();
@@ -520,30 +539,34 @@ const std::string_view page_script = R"js('use strict';
                                   ...(l.raw ? [html('code', '', l.raw)] : [])));
     const errors = list(([at, text]) => html('li', '', html('span', 'soft', at + ' '), text));
     const unread = new Map();
+    const details = drawer('Operators'), not_read = panel('Not read yet', 'wide');
+    // Each is there while it has something to say.
     const panels = {
-      operators: panel('Operators', 'wide'), unread: panel('Not read yet', 'wide'), time: panel('Event time'),
-      latency: panel('Latency from source to sink'), checkpoints: panel('Checkpoints'),
+      time: panel('Event time'), latency: panel('Latency from source to sink'), checkpoints: panel('Checkpoints'),
       bad: panel('Late and bad records'), errors: panel('Recent errors'),
     };
     const bad_facts = facts();
-    panels.operators.body.append(operators.root);
+    details.body.append(operators.root);
     panels.time.body.append(time_facts.root, held);
     panels.latency.body.append(latencies);
     panels.checkpoints.body.append(checks.root);
     panels.bad.body.append(bad_facts.root, bad.root, late.root);
     panels.errors.body.append(errors.root);
+    const others = html('div', 'panels', ...Object.values(panels).map((p) => p.root));
     v.root = html('section', 'job', html('header', '', name, state, time), failure, trouble.root,
                   html('div', 'tiles', ...tiles.map((t) => t.root)),
-                  html('figure', 'panel graph', picture.root, legend),
-                  html('div', 'panels', ...Object.values(panels).map((p) => p.root)));
+                  html('figure', 'panel graph', picture.root, legend), details.root, not_read.root, others);
     v.root.id = 'job-' + ++number;
 
-    const lastMinute = (job, o, i) => {
-      const old = v.pictures.find((p) => job.at - p.at <= LAST && p !== job);
-      const h = difference(o.latency, old?.operators[i]?.latency);
-      return h.count ? [h, true] : [o.latency, false];
+    // The picture of a minute ago, or the oldest that this page has; none for a job that is new or over.
+    const lately = (job) => {
+      const old = goes(job) && job.running_for > LAST && v.pictures.find((p) => job.at - p.at <= LAST && p !== job);
+      if (!old) return [null, 'since the start'];
+      const past = Math.max(1, Math.round(job.at - old.at));
+      return [old, 'in the last ' + (past > 0.9 * LAST ? 'minute' : span(past))];
     };
 
+    v.fold = details.fold;
     v.resized = () => { if (v.pictures.length) picture.show(v.pictures.at(-1), v.rates); };
     v.show = (job) => {
       const before = v.pictures.at(-1);
@@ -560,12 +583,11 @@ const std::string_view page_script = R"js('use strict';
       say(name, job.name);
       say(state, job.state);
       state.className = 'state ' + job.state;
-      const goes = job.state === 'running' || job.state === 'restarting';
-      say(time, (goes ? 'for ' : 'after ') + span(Math.floor(job.running_for)));
+      say(time, (goes(job) ? 'for ' : 'after ') + span(Math.floor(job.running_for)));
       const said = { failed: 'Failed: ', restarting: 'Goes on soon after: ' }[job.state] ?? 'Has gone on after: ';
       say(failure, said + job.failure);
       failure.hidden = !job.failure;
-      const troubles = job.operators.filter((o) => o.trouble && goes).map((o) => `${o.name}: ${o.trouble}`);
+      const troubles = job.operators.filter((o) => o.trouble && goes(job)).map((o) => `${o.name}: ${o.trouble}`);
       trouble.show(troubles);
       trouble.root.hidden = troubles.length === 0;
 
@@ -575,21 +597,24 @@ const std::string_view page_script = R"js('use strict';
       say(rate.value, amount(perSecond));
       say(rate.small, amount(job.operators.filter(isSource).reduce((s, o) => s + o.records_out, 0)) + ' in all');
 
+      const timed = job.operators.some((o) => o.has_event_time);
       const low = slowest(job);
       const behind = low?.watermark != null ? job.at - low.watermark : null;
       keep(v.history.lag, behind);
       const ended = job.operators.every((o) => o.is_ended);
       const time_now = low?.watermark != null ? moment(low.watermark) : ended ? 'ended' : 'none yet';
-      say(lag.value, ended ? 'ended' : span(behind));
-      say(lag.small, behind != null ? 'at ' + time_now : ended ? ' ' : 'no watermark yet');
+      say(lag.value, ended && timed ? 'ended' : span(behind));
+      say(lag.small, !timed ? 'no event time in this job' : behind != null ? 'at ' + time_now :
+                     ended ? ' ' : 'no watermark yet');
 
       const sinks = job.operators.map((o, i) => [o, i]).filter(([o]) => o.latency);
-      const worst = sinks.map(([o, i]) => lastMinute(job, o, i)[0]).filter((h) => h.count)
-        .map((h) => quantile(h, 0.99));
+      const [old, when] = lately(job);
+      const latest = sinks.map(([o, i]) => difference(o.latency, old?.operators[i]?.latency));
+      const worst = latest.filter((h) => h.count).map((h) => quantile(h, 0.99));
       const p99 = worst.length ? Math.max(...worst) : null;
       keep(v.history.latency, p99);
       say(latency.value, p99 == null ? '–' : p99 === Infinity ? '> 33 s' : '≤ ' + span(p99));
-      say(latency.small, sinks.length > 1 ? 'of the slowest sink' : 'of the last minute');
+      say(latency.small, p99 == null ? 'no record ' + when : sinks.length > 1 ? 'of the slowest sink' : when);
 
       const c = job.checkpoints;
       keep(v.history.took, c.took);
@@ -607,13 +632,13 @@ const std::string_view page_script = R"js('use strict';
         o.late_dropped ? [amount(o.late_dropped)] : '0', o.skipped ? [amount(o.skipped)] : '0',
         percent(r[i].busy), r[i].blocked > 0.5 ? [percent(r[i].blocked)] : percent(r[i].blocked),
         isSource(o) || o.is_chained ? '' : percent(o.queue_fill), o.keys == null ? '' : amount(o.keys),
-        o.is_ended ? 'ended' : o.watermark == null ? '–' : brief(o.watermark, job.at),
+        o.is_ended ? 'ended' : o.watermark != null ? brief(o.watermark, job.at) : o.has_event_time ? 'none yet' : '–',
       ]));
 
       const holder = !low?.held_by ? 'nothing' : isSource(low) ? `split ${low.held_by} of ${low.name}` : low.held_by;
       const waits = holder + (low?.held_for > 1 ? ', for ' + span(low.held_for) : '');
       time_facts.show([['Watermark', time_now], ...(low ? [
-        ['Behind the clock', span(behind)], ['Lowest at', low.name], ['Waits for', waits],
+        ...(behind != null ? [['Behind the clock', span(behind)]] : []), ['Lowest at', low.name], ['Waits for', waits],
       ] : [])]);
       const stands = low && low.held_by && low.held_for > 5 && job.state === 'running';
       held.hidden = !stands;
@@ -621,15 +646,14 @@ const std::string_view page_script = R"js('use strict';
         say(held, `Event time stands still: ${holder} has not moved on for ${span(Math.floor(low.held_for))}.`);
 
       const behinds = job.operators.filter((o) => o.lag != null);
-      panels.unread.root.hidden = behinds.length === 0;
       for (const o of behinds) {
         if (!unread.has(o.name)) {
           const u = { figures: html('span', 'soft'), curve: spark('Records not read yet'), history: [],
                       splits: list(([split, n, share]) => html('li', '', html('span', '', split), meter(share),
                                                                html('span', 'soft', n))) };
           u.splits.root.className = 'splits';
-          panels.unread.body.append(html('div', 'series', html('p', '', html('span', '', o.name), u.figures),
-                                         u.curve.root, u.splits.root));
+          not_read.body.append(html('div', 'series', html('p', '', html('span', '', o.name), u.figures),
+                                    u.curve.root, u.splits.root));
           unread.set(o.name, u);
         }
         const u = unread.get(o.name);
@@ -645,8 +669,9 @@ const std::string_view page_script = R"js('use strict';
         if (rest.length) lines.push([`${rest.length} more`, amount(rest.reduce((sum, [, n]) => sum + n, 0)), 0]);
         u.splits.show(lines);
       }
+      not_read.root.hidden = !behinds.some((o) => unread.get(o.name).history.some((n) => n > 0));
 
-      for (const [o, i] of sinks) {
+      sinks.forEach(([o], k) => {
         if (!series.has(o.name)) {
           const s = { title: html('span', ''), figures: html('span', 'soft'), chart: bars() };
           s.axis = html('div', 'axis');
@@ -657,11 +682,11 @@ const std::string_view page_script = R"js('use strict';
           series.set(o.name, s);
         }
         const s = series.get(o.name);
-        const [h, recent] = lastMinute(job, o, i);
-        say(s.title, o.name + (recent ? ', last minute' : ', since the start'));
+        const h = latest[k];
+        say(s.title, o.name + (h.count ? ', ' + when : ''));
         s.chart.root.toggleAttribute('hidden', !h.count);
         s.axis.hidden = !h.count;
-        if (!h.count) { say(s.figures, 'no records yet'); continue; }
+        if (!h.count) { say(s.figures, 'no record ' + when); return; }
         const bound = (q) => { const x = quantile(h, q); return x === Infinity ? '> 33 s' : '≤ ' + span(x); };
         say(s.figures, 'half ' + bound(0.5) + ', 99 % ' + bound(0.99) + ', all ' + bound(1));
         const first = h.buckets.findIndex((b) => b.count);
@@ -670,37 +695,44 @@ const std::string_view page_script = R"js('use strict';
         s.chart.show(h.buckets, first, last);
         say(s.from, first ? '> ' + span(h.buckets[first - 1].up_to) : '0');
         say(s.to, h.buckets[last].up_to == null ? 'above' : '≤ ' + span(h.buckets[last].up_to));
-      }
+      });
 
-      checks.show(c.completed || c.failed ? [
-        ['Completed', amount(c.completed)], ['Failed', amount(c.failed)],
+      const some = (name, n) => n ? [[name, amount(n)]] : [];
+      checks.show([
+        ['Completed', amount(c.completed)], ...some('Failed', c.failed),
         ['Newest', c.newest ? '№ ' + c.newest + ', ' + span(Math.max(0, job.at - c.completed_at)) + ' ago' : 'none'],
         ['Took', span(c.took)], ['State', bytes(c.bytes)],
         ...job.operators.filter((o) => o.state_bytes).sort((a, b) => b.state_bytes - a.state_bytes).slice(0, 3)
           .map((o) => ['in ' + o.name, bytes(o.state_bytes)]),
-        ['Restarts', String(c.restarts)],
-      ] : [['Completed', 'none'], ...(c.restarts ? [['Restarts', String(c.restarts)]] : [])]);
-
-      bad_facts.show([
-        ['Late, dropped', amount(job.operators.reduce((s, o) => s + o.late_dropped, 0))],
-        ['Bad, left out', amount(job.operators.reduce((s, o) => s + o.skipped, 0))],
+        ...some('Restarts', c.restarts),
       ]);
-      // The same again and again is shown once.
+
+      const dropped = job.operators.reduce((s, o) => s + o.late_dropped, 0);
+      const skipped = job.operators.reduce((s, o) => s + o.skipped, 0);
+      bad_facts.show([...some('Late, dropped', dropped), ...some('Bad, left out', skipped)]);
+      // The same again and again is shown once, at the latest place of its kind: "topic/0:17" is one with "topic/1:4".
       const kinds = new Map();
       for (const b of [...job.bad_records].reverse()) {
-        const key = JSON.stringify([b.where, b.why, b.raw]);
+        const key = JSON.stringify([alike(b.where), b.why, b.raw]);
         if (kinds.has(key)) ++kinds.get(key).times;
         else kinds.set(key, { ...b, times: 1 });
       }
       bad.show([...kinds.values()].slice(0, 5));
       late.show([...job.late_records].reverse().slice(0, 3));
       // With the time at which this page first saw them; what has passed stays a while. Some differ in numbers alone.
-      const now = [job.failure, c.last_failure, ...troubles].filter((t) => t).map((t) => [t, t.replace(/\d+/g, '')]);
+      const now = [job.failure, c.last_failure, ...troubles].filter((t) => t).map((t) => [t, alike(t)]);
       for (const [text, same] of now) if (!v.said.includes(same)) v.errors.unshift([brief(job.at, job.at), text]);
       v.said = now.map(([, same]) => same);
       v.errors.splice(ERRORS);
-      panels.errors.root.hidden = v.errors.length === 0;
       errors.show(v.errors);
+
+      const says = {
+        time: timed && !ended, latency: sinks.some(([o]) => o.latency.count),
+        checkpoints: c.completed || c.failed || c.restarts,
+        bad: dropped || skipped || job.bad_records.length || job.late_records.length, errors: v.errors.length,
+      };
+      for (const [name, p] of Object.entries(panels)) p.root.hidden = !says[name];
+      mark(others, 'single', Object.values(says).filter((s) => s).length === 1);
     };
     return v;
   };
@@ -743,6 +775,7 @@ const std::string_view page_script = R"js('use strict';
   events.onmessage = (e) => show(JSON.parse(e.data).jobs);
   events.onerror = () => state('lost', 'no connection');
   let pending = 0;
+  narrow.addEventListener('change', () => { for (const v of views.values()) v.fold(); });
   addEventListener('resize', () => {
     clearTimeout(pending);
     pending = setTimeout(() => { for (const v of views.values()) v.resized(); }, 150);

@@ -45,7 +45,7 @@ struct operator_json {
     bool is_chained = false;
     std::uint64_t records_in = 0, records_out = 0, late_dropped = 0, skipped = 0;
     number watermark;
-    bool is_ended = false;
+    bool has_event_time = false, is_ended = false;
     std::string held_by;
     number held_for;
     double queue_fill = 0;
@@ -61,8 +61,8 @@ struct operator_json {
 };
 BOOST_DESCRIBE_STRUCT(operator_json, (),
                       (name, kind, detail, inputs, is_chained, records_in, records_out, late_dropped, skipped,
-                       watermark, is_ended, held_by, held_for, queue_fill, busy, blocked, idle, state_bytes, keys,
-                       bytes, trouble, lag, lag_by_split, latency, subtasks))
+                       watermark, has_event_time, is_ended, held_by, held_for, queue_fill, busy, blocked, idle,
+                       state_bytes, keys, bytes, trouble, lag, lag_by_split, latency, subtasks))
 
 struct bad_record_json {
     std::string where, why, raw;
@@ -135,6 +135,7 @@ operator_json of(const operator_status& o, const job_status& j) {
     out.late_dropped = o.late_dropped;
     out.skipped = o.skipped;
     out.watermark = real_seconds(o.watermark);
+    out.has_event_time = o.has_event_time;
     out.is_ended = o.watermark == timestamp::max();
     out.held_by = o.held_by;
     if (!o.held_by.empty()) out.held_for = std::max(0.0, seconds(j.at - o.held_since));

@@ -532,12 +532,12 @@ std::vector<operator_status> job_core::operators_after(duration lifetime) const 
         for (const plan::edge* e : graph_.inputs_of(id)) o.inputs.push_back(e->from);
         o.parallelism = t.subtasks.size();
         o.watermark = timestamp::max();
-        const bool has_event_time = graph_.has_event_time(id);
+        o.has_event_time = graph_.has_event_time(id);
         // What holds the whole operator back holds back the lowest of its subtasks.
         timestamp lowest = timestamp::max();
         for (std::size_t i = 0; i < t.subtasks.size(); ++i) {
             subtask_status s = status_of(*t.subtasks[i], *metrics_[id][i], !o.is_chained, started_ + lifetime);
-            if (!has_event_time) s.held_by.clear(), s.held_since = timestamp::min();
+            if (!o.has_event_time) s.held_by.clear(), s.held_since = timestamp::min();
             if (metrics_[id][i]->latency) o.latency += metrics_[id][i]->latency->read();
             o.records_in += s.records_in;
             o.records_out += s.records_out;

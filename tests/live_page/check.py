@@ -241,6 +241,11 @@ class Browser(Process):
                       mobile=width < 600)
         self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def panels(self, job):
+        """The titles of the panels that a job shows."""
+        return self.js(f"[...document.querySelectorAll('{job} .panel h3')].filter(e => e.offsetParent && "
+                       "!e.closest('.tile')).map(e => e.textContent)")
+
     def screenshot(self, path):
         picture = self.devtools("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(picture["data"]))
@@ -276,6 +281,17 @@ def page_moves(jobs, work):
         until("the split that is most behind comes first",
               lambda: (browser.text(".splits li") or "").startswith("shipments/3"))
         expect(browser.text(".node.troubled .name") == "topic", "the operator in trouble is not marked")
+        behind = ".tile:nth-child(2) small"
+        expect(browser.text("#job-2 " + behind) == "no watermark yet", "event time that has not begun is not told")
+        expect(browser.text("#job-3 " + behind) == "no event time in this job", "no event time is not told")
+        shown = {n: browser.panels(f"#job-{n}") for n in (1, 2, 3)}
+        expect(shown == {1: ["Operators", "Event time", "Latency from source to sink", "Checkpoints",
+                             "Late and bad records"],
+                         2: ["Operators", "Event time"],
+                         3: ["Operators", "Not read yet", "Latency from source to sink", "Recent errors"]},
+               f"the panels are {shown}")
+        columns = browser.js("getComputedStyle(document.querySelector('#job-2 .panels')).columnCount")
+        expect(columns == "1", "a panel that is alone leaves half of the page empty")
         until("bytes per second are told", lambda: "KB/s" in browser.js("document.body.innerText"))
         until("sparklines are drawn", lambda: "L" in browser.js(
             "document.querySelector('.spark path:last-child').getAttribute('d')"))
@@ -289,6 +305,8 @@ def page_moves(jobs, work):
             for scheme in ("light", "dark"):
                 browser.look(width, height, scheme)
                 browser.js("new Promise(done => setTimeout(done, 1300))")
+                expect(browser.js("document.querySelector('details').open") == (width > 720),
+                       "the list of operators is not folded on a phone, and there alone")
                 wide = browser.js("document.documentElement.scrollWidth")
                 expect(wide <= width, f"the page is {wide} wide on a screen of {width}")
                 ground[scheme] = browser.js("getComputedStyle(document.body).backgroundColor")
@@ -300,6 +318,60 @@ def page_moves(jobs, work):
         time.sleep(5)
         share = (jobs.cpu_seconds() - start) / (time.monotonic() - began)
         expect(share < 0.01, f"the page takes {share:.1%} of a core with one viewer")
+
+
+def page_says(jobs, work):
+    """What is shown of pictures that are made up: a job to which no records come, and one that has ended."""
+    with Browser(work) as browser:
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", source="""
+            window.EventSource = class { constructor() { window.page = this; } };""")
+        browser.look(1280, 900, "light")
+        browser.ask("url", {"url": jobs.url})
+        job = next(j for j in json.loads(fetch(jobs.url + "api/jobs"))["jobs"] if j["name"] == "shipments")
+
+        def show(seconds, state="running"):
+            job.update({"at": job["at"] + seconds, "running_for": job["running_for"] + seconds, "state": state})
+            event = json.dumps({"data": json.dumps({"jobs": [job]})})
+            browser.js(f"window.page.onmessage({event})")
+
+        def expect_latency(said, has_some):
+            found = [browser.text(".tile:nth-child(3) small"), browser.text(".panels .series p")]
+            value = browser.text(".tile:nth-child(3) strong") != "–"
+            bars = browser.js("!document.querySelector('.bars').hasAttribute('hidden')")
+            expect(all(said in f and has_some == ("no record" not in f) for f in found) and value == bars == has_some,
+                   f"latency is told as {found}, with {value=} and {bars=}, not as {said}")
+        latency = job["operators"][1]["latency"]
+        job["running_for"] = 70
+        show(0)
+        expect_latency("since the start", True)
+        show(30)
+        expect_latency("in the last 30 s", False)
+        show(29)
+        expect_latency("in the last minute", False)
+        latency["count"] += 1
+        latency["buckets"][-1]["count"] += 1
+        show(1)
+        expect_latency("in the last minute", True)
+        show(1, "finished")
+        expect_latency("since the start", True)
+        latency.update({"count": 0, "buckets": []})
+        show(1, "finished")
+        expect("Latency from source to sink" not in browser.panels(".job"), "a panel has nothing to say")
+        expect(browser.text(".tile:nth-child(3) small") == "no record since the start", "no record is not told")
+        job["bad_records"] = [{"where": f"numbers.txt:{line}", "why": "not a number", "raw": raw}
+                              for line, raw in ((1, "one"), (2, "two"), (30, "one"))]
+        show(1, "finished")
+        samples = browser.js("[...document.querySelectorAll('.samples li:has(code)')].map(e => e.textContent)")
+        expect(samples == ["numbers.txt:30: not a number (2 times among the latest)one",
+                           "numbers.txt:2: not a numbertwo"], f"bad records are told as {samples}")
+        expect("Not read yet" in browser.panels(".job"), "what is not read yet is not told")
+        job["name"] = "caught up"
+        job["operators"][0].update({"lag": 0, "lag_by_split": {"shipments/0": 0}})
+        show(1)
+        expect(browser.text(".job h2") == "caught up", "a job that is gone is still shown")
+        expect("Not read yet" not in browser.panels(".job"), "a panel tells that all is read")
+        errors = browser.errors()
+        expect(not errors, f"the console says: {errors}")
 
 
 def page_rests(jobs, _):
@@ -328,6 +400,7 @@ def main():
         ("each alert fires when it should", alerts_fire, ["promtool"]),
         ("each query of the dashboard has an answer", queries_have_answers, ["prometheus"]),
         ("the page moves, in light and dark, on phone and desktop", page_moves, ["chromium", "chromedriver"]),
+        ("the page says when there is nothing new, and the same only once", page_says, ["chromium", "chromedriver"]),
         ("the page does nothing without a viewer", page_rests, []),
     ]
     passed = failed = 0

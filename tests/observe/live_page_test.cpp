@@ -470,6 +470,31 @@ TEST_CASE("the JSON tells of operators, event time, bad records and checkpoints;
     CHECK(text_of(page, "/metrics").find("runnel_errors_total{") != std::string::npos);
 }
 
+TEST_CASE("the JSON tells which operators have event time: those whose inputs all have it") {
+    const auto numbers = [](std::uint64_t i) { return i; };
+    pipeline p{"mixed"};
+    const auto timed = p.from(generate(10, numbers)).named("timed").event_time(
+        [](const std::uint64_t& i) { return timestamp(static_cast<std::int64_t>(i)); }, monotonous());
+    const auto untimed = p.from(generate(10, numbers)).named("untimed");
+    timed.map([](std::uint64_t i) { return i; }).named("still timed").to(null_sink()).named("timed out");
+    timed.merge(untimed).to(null_sink()).named("mixed out");
+    job j = std::move(p).start();
+    for (const operator_status& o : j.status().operators)
+        CHECK_MESSAGE(o.has_event_time == (o.name != "untimed" && o.name != "mixed out"), o.name);
+    live_page page;
+    page.add(j);
+    j.wait();
+    const std::string text = text_of(page, "/api/jobs");
+    const auto of = [&](const std::string& name) {
+        const std::size_t at = text.find("\"has_event_time\":", text.find("{\"name\":\"" + name + "\""));
+        return text.substr(at + 17, 4);
+    };
+    CHECK(of("timed") == "true");
+    CHECK(of("untimed") == "fals");
+    CHECK(of("timed out") == "true");
+    CHECK(of("mixed out") == "fals");
+}
+
 TEST_CASE("whatever bytes come, in whatever pieces, there is an answer or a refusal, and nothing after it") {
     using runnel::observe::detail::http_reader;
     runnel::tests::random_numbers random(1);

@@ -56,6 +56,7 @@ struct operator_status {
     std::int64_t keys = -1;  ///< That have state now; -1 where that is not known.
     /// Lowest watermark of its subtasks; `min` before the first, `max` when all have ended.
     timestamp watermark = timestamp::min();
+    bool has_event_time = false;  ///< All sources that feed it give it, or it is one that does.
     /// The input (operator and subtask) or split that event time waits for, and since when (processing time);
     /// empty when finished, idle, or without event time.
     std::string held_by;
