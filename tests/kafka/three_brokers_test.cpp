@@ -25,10 +25,6 @@ std::optional<bool> leads(admin& a, const std::string& topic, int broker) {
     return false;
 }
 
-}  // namespace
-
-namespace {
-
 void kill_each_under_load(const std::string& name, kafka_recovery how) {
     if (!can_control()) return;
     traffic t(name, cluster(), how);
